@@ -1,0 +1,1 @@
+# docs/: specifications, architecture, man pages, examples.

@@ -1,0 +1,84 @@
+/* One row group: encoding columns into the bytes that a shard holds, and the way back.
+ *
+ * Encoding is a pure function of values and options, so that workers may do it in parallel while
+ * the order of groups is fixed elsewhere. What depends on the place in the file (page hashes are
+ * seeded with their offset) is added by fmt_writer_append(). */
+#ifndef FMT_GROUP_H
+#define FMT_GROUP_H
+
+#include "lib/buf.h"
+#include "lib/codec.h"
+#include "shardfmt/schema.h"
+
+#define FMT_PAGE_RAW_MAX      (4u << 20)  /* default page limit, raw bytes of a chunk per page */
+#define FMT_INLINE_MAX        (1u << 20)  /* longer values stand out of line, in pieces of this */
+#define FMT_GROUP_RAW_MIN     (4u << 20)
+#define FMT_GROUP_RAW_MAX     (64u << 20)
+
+struct fmt_encode_opts {
+    int zstd_level;          /* 0 = no compression (codec none) */
+    uint32_t page_bytes;     /* 0 = FMT_PAGE_RAW_MAX */
+    bool plain_only;         /* restricted files: encoding plain, no statistics */
+};
+
+/* Where a row group closes by default, raw bytes: clamp(16 KiB x columns, 4 MiB, 64 MiB). */
+uint64_t fmt_group_raw_limit(uint32_t n_columns);
+
+/* Description of one stored page (or piece); offsets are relative to the group's start until it
+ * stands in a shard. */
+struct fmt_page {
+    uint64_t off;
+    uint32_t stored_len; /* bytes in the file */
+    uint32_t raw_len;    /* bytes after zstd */
+    uint64_t hash;       /* XXH3-64 of the stored bytes, seeded with off; set by the writer */
+    uint32_t n_rows;     /* 0 for a piece */
+    uint8_t codec;       /* FMT_CODEC_* */
+    uint8_t flags;
+    uint16_t reserved;
+};
+#define FMT_CODEC_NONE 0
+#define FMT_CODEC_ZSTD 1
+
+struct fmt_chunk_stats {
+    uint64_t n_nulls;
+    uint64_t raw_bytes;
+    uint64_t n_distinct;       /* estimate; 0 = unknown */
+    uint32_t flags;            /* FMT_STATS_* */
+    uint8_t min[16], max[16];  /* numbers: 8 bytes little-endian; strings: the first 16 bytes */
+};
+#define FMT_STATS_MINMAX        1u
+#define FMT_STATS_MAX_TRUNCATED 2u /* the string goes on: every string up to max + more is below */
+
+/* An encoded row group: its bytes, pages and statistics. Made by a worker, consumed by the
+ * writer. */
+struct fmt_image {
+    uint32_t n_rows, n_columns;
+    struct base_buf bytes;          /* pages of column 0, 1, ..., then nothing */
+    struct fmt_page *pages;         /* n_pages, columns in order */
+    uint32_t *chunk_first;          /* n_columns + 1: pages of column c are [c], [c + 1]) */
+    uint32_t n_pages;
+    struct fmt_page *pieces;        /* of out-of-line values, n_pieces; bytes stand before the
+                                     * pages */
+    uint32_t n_pieces;
+    struct fmt_chunk_stats *stats;  /* n_columns, or NULL */
+    uint32_t *encodings;            /* n_columns: bit set of FMT_ENC_* used, for `info` */
+};
+
+SHARD_NODISCARD int fmt_image_encode(const struct fmt_schema *s, const struct shard_array *arrays,
+                                     const struct fmt_encode_opts *opts, struct base_codec *codec,
+                                     struct fmt_image **ret_image, struct shard_error *err);
+void fmt_image_free(struct fmt_image *im); /* accepts NULL */
+
+/* Encodings of a stream of values. The numbers are on disk and never change. */
+enum fmt_encoding {
+    FMT_ENC_PLAIN = 0,
+    FMT_ENC_CONST = 1,
+    FMT_ENC_RLE = 2,      /* to come */
+    FMT_ENC_DICT = 3,
+    FMT_ENC_FOR = 4,      /* frame of reference, bit packed */
+    FMT_ENC_DELTA = 5,    /* to come */
+    FMT_ENC_BSS = 6,      /* to come */
+};
+const char *fmt_encoding_name(enum fmt_encoding e);
+
+#endif

@@ -1,0 +1,160 @@
+/* Shardline datasets: what is in them, and reading them row group by row group.
+ *
+ * A dataset is a directory. Its newest snapshot lists shards; a shard is one file of row groups; a
+ * row group is a run of rows, stored column by column. docs/format.md specifies the bytes.
+ *
+ * Order of calls: shard_dataset_open(), look around, shard_dataset_read_group() as often as
+ * wanted, shard_dataset_close(). To train, use <shardline/loader.h> instead.
+ *
+ * Threads: a dataset is read-only after open; its getters may be called from any thread.
+ * shard_dataset_read_group() is internally locked where it must be and may be called from many
+ * threads, each with its own struct shard_group.
+ */
+#ifndef SHARDLINE_FMT_H
+#define SHARDLINE_FMT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shardline/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Types of a column. The numbers are on disk and never change. */
+enum shard_type {
+    SHARD_TYPE_BOOL = 1,
+    SHARD_TYPE_INT8 = 2,
+    SHARD_TYPE_INT16 = 3,
+    SHARD_TYPE_INT32 = 4,
+    SHARD_TYPE_INT64 = 5,
+    SHARD_TYPE_UINT8 = 6,
+    SHARD_TYPE_UINT16 = 7,
+    SHARD_TYPE_UINT32 = 8,
+    SHARD_TYPE_UINT64 = 9,
+    SHARD_TYPE_FLOAT32 = 12, /* 10, 11: float16 and bfloat16, to come */
+    SHARD_TYPE_FLOAT64 = 13,
+    SHARD_TYPE_STRING = 16, /* UTF-8 */
+    SHARD_TYPE_BINARY = 17,
+    /* 20: timestamp, 21: fixed-shape tensor, to come */
+    SHARD_TYPE_LIST = 24,   /* of any length, of a number type */
+    SHARD_TYPE_SPARSE = 25, /* (index, value) pairs, indices uint32 and ascending */
+};
+
+/* One column of a schema. Borrowed from the dataset; valid until it is closed. */
+struct shard_field {
+    const char *name;      /* UTF-8, dotted where it came from a nested object */
+    enum shard_type type;
+    enum shard_type elem;  /* of a list's elements, a sparse vector's values; else 0 */
+    bool nullable;
+    uint32_t flags;        /* SHARD_FIELD_* */
+};
+
+/* The column _extra: JSON text of what the typed columns of the row cannot reproduce. */
+#define SHARD_FIELD_EXTRA  1u
+/* The column value: the whole record, where records are not JSON objects. */
+#define SHARD_FIELD_RECORD 2u
+
+/* One column of some rows, in Arrow's memory layout. A view: see the function that fills it for
+ * how long it lives. Every pointer is 64-byte aligned or NULL where not applicable.
+ *
+ *   type            values                 offsets (n_rows + 1)   indices
+ *   bool            bits, LSB first        -                      -
+ *   numbers         T[n_rows]              -                      -
+ *   string, binary  bytes                  of each value in bytes -
+ *   list            elem[n_values]         in elements            -
+ *   sparse          elem[n_values]         in elements            uint32[n_values]
+ *
+ * A null row has zero bits and no bytes or elements. offsets[0] is 0. */
+struct shard_array {
+    enum shard_type type, elem;
+    uint64_t n_rows;
+    uint64_t n_nulls;
+    uint64_t n_values;        /* elements in values (bytes for string and binary) */
+    const uint8_t *validity;  /* bits, 1 = present; NULL where no row is null */
+    const int32_t *offsets;
+    const uint32_t *indices;
+    const void *values;
+};
+
+/* Size in bytes of one number of a type (bool: 0, string, binary, list, sparse: 0). */
+SHARD_API size_t shard_type_size(enum shard_type type);
+/* How a field's type is written: "int32", "list<float32>", "sparse<float32>?" (? = nullable).
+ * Into ret (at most 32 bytes with NUL); returns ret. */
+SHARD_API char *shard_field_type_name(const struct shard_field *f, char ret[32]);
+
+/* ---------------------------------------------------------------------------------- dataset */
+
+struct shard_dataset;
+
+/**
+ * Open the newest snapshot of the dataset at path.
+ * Reads the root and its segments, no shard. A damaged newest root is an error, never a silent
+ * step back to an older one.
+ * Returns: 0, or SHARD_ENOTFOUND where there is no dataset or no snapshot yet, SHARD_ECHECKSUM,
+ *          SHARD_ECORRUPT, SHARD_ETRUNC, SHARD_EUNSUPPORTED, -errno.
+ */
+SHARD_API SHARD_NODISCARD int shard_dataset_open(const char *path, struct shard_dataset **ret_ds,
+                                                 struct shard_error *err);
+/* Accepts NULL. Every borrowed pointer of the dataset ends here. */
+SHARD_API void shard_dataset_close(struct shard_dataset *ds);
+
+SHARD_API uint32_t shard_dataset_n_columns(const struct shard_dataset *ds);
+/* col < n_columns. */
+SHARD_API const struct shard_field *shard_dataset_field(const struct shard_dataset *ds,
+                                                        uint32_t col);
+/* Index of the column of that name, or SHARD_ENOTFOUND. */
+SHARD_API int64_t shard_dataset_find_column(const struct shard_dataset *ds, const char *name);
+
+/* Name of the snapshot: 32 hex digits. */
+SHARD_API const char *shard_dataset_snapshot(const struct shard_dataset *ds);
+SHARD_API uint64_t shard_dataset_n_rows(const struct shard_dataset *ds);
+SHARD_API uint32_t shard_dataset_n_splits(const struct shard_dataset *ds);
+SHARD_API const char *shard_dataset_split_name(const struct shard_dataset *ds, uint32_t split);
+SHARD_API uint64_t shard_dataset_split_rows(const struct shard_dataset *ds, uint32_t split);
+/* Index of the split of that name, or SHARD_ENOTFOUND. */
+SHARD_API int64_t shard_dataset_find_split(const struct shard_dataset *ds, const char *name);
+
+/* The row groups of the snapshot, in order: shards as listed, groups within a shard. */
+SHARD_API uint64_t shard_dataset_n_groups(const struct shard_dataset *ds);
+/* Plain facts about one row group, known without reading its shard. */
+struct shard_group_info {
+    uint32_t shard;     /* which shard of the snapshot */
+    uint32_t index;     /* which row group of that shard */
+    uint32_t split;
+    uint32_t n_rows;
+    uint64_t row0;      /* row number, in the snapshot, of its first row */
+};
+/* group < n_groups. */
+SHARD_API void shard_dataset_group_info(const struct shard_dataset *ds, uint64_t group,
+                                        struct shard_group_info *ret);
+
+/* ------------------------------------------------------------------------------- row groups */
+
+/* Storage for one decoded row group, reusable. Not thread-safe. */
+struct shard_group;
+
+SHARD_API SHARD_NODISCARD int shard_group_new(struct shard_group **ret_group); /* 0, -ENOMEM */
+SHARD_API void shard_group_free(struct shard_group *g);                        /* accepts NULL */
+
+/**
+ * Read, verify and decode n_cols columns (indices in cols; NULL = all) of one row group into g.
+ * What g held before is gone, also after an error.
+ * Returns: 0; SHARD_ECHECKSUM, SHARD_ECORRUPT, SHARD_ETRUNC with file, row group, column and page
+ *          in err; SHARD_EUNSUPPORTED for an encoding that this build does not know; SHARD_ELIMIT
+ *          where a column of the group is over 2 GiB; -EINVAL for an index out of range; -errno.
+ */
+SHARD_API SHARD_NODISCARD int shard_dataset_read_group(struct shard_dataset *ds, uint64_t group,
+                                                       const uint32_t *cols, uint32_t n_cols,
+                                                       struct shard_group *g,
+                                                       struct shard_error *err);
+SHARD_API uint64_t shard_group_n_rows(const struct shard_group *g);
+/* The i-th of the columns asked for; valid until g is read into again or freed. */
+SHARD_API const struct shard_array *shard_group_array(const struct shard_group *g, uint32_t i);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,93 @@
+/* Shard files: writing one front to back, opening one from its tail, reading parts of it. */
+#ifndef FMT_SHARD_H
+#define FMT_SHARD_H
+
+#include "lib/hash.h"
+#include "shardfmt/column.h"
+#include "shardfmt/group.h"
+
+/* ---------------------------------------------------------------------------------- writing */
+
+struct fmt_writer;
+
+/* What a finished shard file is, for the segment that will list it. */
+struct fmt_shard_info {
+    uint64_t n_rows, file_bytes, raw_bytes;
+    uint32_t n_groups;
+    uint32_t footer_bytes;        /* footer and trailer: one read of the tail gives all */
+    uint32_t *group_rows;         /* n_groups; owned, free() */
+    struct base_hash128 hash;     /* content hash: header, footer, trailer */
+};
+
+/* Write to dirfd/path, which must not exist. */
+SHARD_NODISCARD int fmt_writer_open(int dirfd, const char *path, const struct fmt_schema *s,
+                                    const struct fmt_encode_opts *opts,
+                                    struct fmt_writer **ret_writer, struct shard_error *err);
+/* Append a row group. Does not take ownership of im, but sets its page offsets and hashes. */
+SHARD_NODISCARD int fmt_writer_append(struct fmt_writer *w, struct fmt_image *im,
+                                      struct shard_error *err);
+uint64_t fmt_writer_bytes(const struct fmt_writer *w); /* written so far */
+uint64_t fmt_writer_rows(const struct fmt_writer *w);
+/* Footer, trailer, fsync, close. The writer can then only be freed. */
+SHARD_NODISCARD int fmt_writer_finish(struct fmt_writer *w, struct fmt_shard_info *ret_info,
+                                      struct shard_error *err);
+void fmt_writer_free(struct fmt_writer *w); /* closes; accepts NULL; does not unlink */
+
+/* ---------------------------------------------------------------------------------- reading */
+
+/* The index of one shard: everything of the footer, checked. Read-only after load: share freely. */
+struct fmt_footer {
+    struct fmt_schema schema;
+    uint32_t n_groups, n_columns;
+    uint64_t n_rows;
+    uint32_t *group_rows;          /* n_groups */
+    struct fmt_page *pages;        /* n_pages */
+    uint32_t *chunk_first;         /* n_groups * n_columns + 1; chunk (g, c) is g * n_columns + c */
+    struct fmt_page *pieces;
+    uint32_t n_pages, n_pieces;
+    struct fmt_chunk_stats *stats; /* n_groups * n_columns, or NULL */
+    uint32_t *encodings;           /* n_columns: bit sets */
+    struct base_hash128 hash;      /* content hash, computed while loading */
+    uint64_t memory;               /* bytes that the footer holds */
+};
+
+/* Load from an open file. tail_bytes: size of footer and trailer where known, else 0. name is for
+ * messages. */
+SHARD_NODISCARD int fmt_footer_load(int fd, uint64_t file_size, uint32_t tail_bytes,
+                                    const char *name, struct fmt_footer **ret_footer,
+                                    struct shard_error *err);
+void fmt_footer_free(struct fmt_footer *f); /* accepts NULL */
+
+/* What to say about a page in a message: file, row group, column and page. */
+struct fmt_place {
+    const char *file;
+    uint32_t group, column, page;
+    const char *column_name;
+};
+
+/* Verify and decode the pages of one chunk into out. stored[i] points to the stored bytes of page
+ * i of the chunk (f->pages[chunk_first + i]). Storage that out's arrays point to lives in store
+ * until its next use; for text the values stay in the page, uncopied. Out-of-line values are
+ * fetched through read_piece, which must give the verified raw bytes' stored form (NULL: chunks
+ * with such values give SHARD_EUNSUPPORTED). Pure; one thread per store. */
+struct fmt_decoded;             /* storage of one decoded chunk */
+SHARD_NODISCARD int fmt_decoded_new(struct fmt_decoded **ret);
+void fmt_decoded_free(struct fmt_decoded *d);
+uint64_t fmt_decoded_memory(const struct fmt_decoded *d); /* bytes held */
+
+typedef int (*fmt_read_fn)(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *err);
+
+SHARD_NODISCARD int fmt_chunk_decode(const struct fmt_footer *f, uint32_t group, uint32_t column,
+                                     const uint8_t *const *stored, struct base_codec *codec,
+                                     fmt_read_fn read, void *read_arg, const char *file,
+                                     struct fmt_decoded *d, struct shard_array *ret_array,
+                                     struct shard_error *err);
+
+/* Extent in the file of chunk (g, c): its pages touch. */
+void fmt_chunk_extent(const struct fmt_footer *f, uint32_t group, uint32_t column,
+                      uint64_t *ret_off, uint64_t *ret_len);
+/* An upper bound of the memory that decoding chunk (g, c) takes (raw bytes plus offsets and
+ * such), for budgets. */
+uint64_t fmt_chunk_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column);
+
+#endif

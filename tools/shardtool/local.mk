@@ -1,0 +1,1 @@
+# tools/shardtool/: the program, one file per verb.

@@ -1,0 +1,1 @@
+# tools/shardtrain/: the program, one file per verb.
