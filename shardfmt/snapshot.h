@@ -1,5 +1,11 @@
 /* Snapshots: the root, its segments, publish(), and verification.
  *
+ * Order of calls for a writer: fmt_dataset_mkdirs(); fmt_tmp_path(), fmt_writer_*() and
+ * fmt_shard_place() for every shard; fmt_snapshot_init() (or _load() of the newest root, to append),
+ * its schema, fmt_snapshot_add_*(); fmt_publish(). For a reader: fmt_newest_root(),
+ * fmt_snapshot_load(), fmt_shard_open(). A struct fmt_snapshot is not thread-safe while it is
+ * built and read-only afterwards: share it freely.
+ *
  *   DATASET/
  *     roots/00000000000000000001.root   link()ed into place by fmt_publish(), never replaced
  *     segments/<32 hex>.seg             lists of shards
@@ -18,7 +24,12 @@
 #define FMT_DIR_SHARDS     "shards"
 #define FMT_DIR_QUARANTINE "quarantine"
 #define FMT_DIR_TMP        "tmp"
-#define FMT_SEGMENT_SHARDS_MAX 4096u
+#define FMT_SEGMENT_SHARDS_MAX 4096u        /* shards that one segment lists */
+#define FMT_SEGMENT_GROUPS_MAX (1u << 20)   /* their row groups, unless it lists one shard only */
+#define FMT_PATH_MAX           255u         /* bytes of a path inside a dataset */
+#define FMT_SPLIT_MAX          200u         /* bytes of a split's name */
+#define FMT_FACT_TEXT_MAX      (1u << 20)   /* bytes of a fact's text, at most: FMT_INLINE_MAX */
+#define FMT_DATASET_VERSION    1u           /* number of the fact "format" */
 
 /* One shard as a segment lists it. */
 struct fmt_shard_entry {
@@ -30,9 +41,27 @@ struct fmt_shard_entry {
     uint32_t n_groups;
     uint32_t *group_rows;      /* owned */
 };
+/* The root lists quarantine files itself, by path, n_rows, file_bytes and hash: in their entries the
+ * rest is 0 or NULL after loading. */
+
+/* A split and its rows. A split may be empty: rows that a writer promised and did not find. */
+struct fmt_split {
+    char *name;                /* owned */
+    uint64_t n_rows;
+};
+
+/* A segment that the snapshot was loaded from. fmt_publish() takes it over as it is where the
+ * shards it lists have not changed, so that an append writes no old segment again. */
+struct fmt_segment {
+    struct base_hash128 hash;  /* of the file: its name */
+    uint64_t n_rows, file_bytes;
+    uint32_t shard0, n_shards; /* which entries of the snapshot it lists */
+    uint64_t digest;           /* of those entries as loaded */
+};
 
 /* A fact in the root: provenance, options, counts. kind and name say what it is, the rest is
- * whatever of number, hash and text the kind uses (docs/format.md). */
+ * whatever of number, hash and text the kind uses (docs/format.md). Readers skip kinds that they
+ * do not know, unless the kind begins with "!". */
 struct fmt_fact {
     char *kind, *name, *text;  /* owned; never NULL, may be "" */
     uint64_t number, bytes;
@@ -48,14 +77,22 @@ struct fmt_snapshot {
     uint32_t n_shards, cap_shards;
     struct fmt_shard_entry *rejects; /* quarantine files */
     uint32_t n_rejects, cap_rejects;
-    struct fmt_fact *facts;
+    struct fmt_split *splits;        /* in order of first use; rows are the sums over shards */
+    uint32_t n_splits, cap_splits;
+    struct fmt_fact *facts;          /* but for those that the fields here are made of */
     uint32_t n_facts, cap_facts;
     struct base_hash128 fingerprint; /* of all rows */
+    uint64_t parent_number;          /* the root before this one; 0 = none */
+    struct base_hash128 parent_hash;
+    struct fmt_segment *segments;    /* as loaded; empty in a new snapshot */
+    uint32_t n_segments, cap_segments;
 };
 
 void fmt_snapshot_init(struct fmt_snapshot *s);
 void fmt_snapshot_done(struct fmt_snapshot *s);
-/* Each takes ownership of nothing: strings and arrays are copied. */
+/* Each takes ownership of nothing: strings and arrays are copied. They return 0, -ENOMEM, or
+ * -EINVAL for what no reader would take (a path outside its folder, a split without a name, a
+ * kind of fact that is the format's own). */
 SHARD_NODISCARD int fmt_snapshot_add_shard(struct fmt_snapshot *s, const char *path,
                                            const char *split, const struct fmt_shard_info *info);
 SHARD_NODISCARD int fmt_snapshot_add_reject(struct fmt_snapshot *s, const char *path,
@@ -63,25 +100,53 @@ SHARD_NODISCARD int fmt_snapshot_add_reject(struct fmt_snapshot *s, const char *
 SHARD_NODISCARD int fmt_snapshot_add_fact(struct fmt_snapshot *s, const char *kind,
                                           const char *name, uint64_t number, uint64_t bytes,
                                           struct base_hash128 hash, const char *text);
+/* Name a split before any of its rows come, or though none will. Adding one twice is fine. */
+SHARD_NODISCARD int fmt_snapshot_add_split(struct fmt_snapshot *s, const char *name);
+/* Rows of all shards. Never overflows: the sum is checked when shards are added and loaded. */
+uint64_t fmt_snapshot_rows(const struct fmt_snapshot *s);
 const struct fmt_fact *fmt_snapshot_fact(const struct fmt_snapshot *s, const char *kind,
                                          const char *name); /* or NULL */
 
 /* Make the folders of a dataset below dirfd (idempotent). */
 SHARD_NODISCARD int fmt_dataset_mkdirs(int dirfd, struct shard_error *err);
+/* A name that nobody else has, "tmp/<pid>-<random>.<what>", relative to the dataset. what is
+ * letters only. */
+#define FMT_TMP_PATH_MAX 64
+SHARD_NODISCARD int fmt_tmp_path(const char *what, char ret[FMT_TMP_PATH_MAX],
+                                 struct shard_error *err);
+/* "roots/<20 digits>.root" */
+#define FMT_ROOT_PATH_MAX 40
+void fmt_root_path(uint64_t number, char ret[FMT_ROOT_PATH_MAX]);
 /* A finished temporary shard moves to its final, content-named place under folder (FMT_DIR_*),
- * with label in front ("train"; may be ""). ret_path is relative to the dataset. */
+ * with label in front ("train"; may be ""; what cannot stand in a file name becomes "_"). A file of
+ * that name has the same content and is replaced. ret_path is relative to the dataset. The folder
+ * is not synced: fmt_publish() does that once for all. */
 SHARD_NODISCARD int fmt_shard_place(int dirfd, const char *tmp_path, const char *folder,
                                     const char *label, struct base_hash128 hash, char ret_path[256],
                                     struct shard_error *err);
 /* Number of the newest root, 0 where there is none. */
 SHARD_NODISCARD int fmt_newest_root(int dirfd, uint64_t *ret_number, struct shard_error *err);
+/* Load root and segments, every hash and number checked; no shard is opened. ret need not be
+ * initialised, and holds nothing after an error. */
 SHARD_NODISCARD int fmt_snapshot_load(int dirfd, uint64_t number, struct fmt_snapshot *ret,
                                       struct shard_error *err);
+/* Open the file of entry e (a shard, or with schema == NULL a quarantine file) and load its
+ * footer, checked against the entry: size, content hash, rows, rows of its groups, schema. On
+ * success the caller owns *ret_fd and *ret_footer. Messages name the file by its path in the
+ * dataset. Stateless: any thread. */
+SHARD_NODISCARD int fmt_shard_open(int dirfd, const struct fmt_shard_entry *e,
+                                   const struct fmt_schema *schema, int *ret_fd,
+                                   struct fmt_footer **ret_footer, struct shard_error *err);
 /* Write segments and root and link() the root to parent + 1; the only way a snapshot comes to
  * be. SHARD_ECONFLICT where another writer took that number: nothing is lost, nothing changed.
- * Sets s->number and s->hash. The shards must stand in their places, synced. */
+ * Sets s->number, s->hash and the parent. The shards must stand in their places, synced; their
+ * folders are synced here. */
 SHARD_NODISCARD int fmt_publish(int dirfd, uint64_t parent, struct fmt_snapshot *s,
                                 struct shard_error *err);
+
+/* The schema of quarantine files: file, entry, reason, detail, column: string; line, offset, length:
+ * uint64; raw: binary. ret is initialised here. */
+SHARD_NODISCARD int fmt_quarantine_schema(struct fmt_schema *ret);
 
 /* ----------------------------------------------------------------------------- verification */
 
@@ -101,8 +166,10 @@ struct fmt_verify_result {
 };
 
 /* Check every byte of the newest snapshot of the dataset below dirfd: root, segments, shards,
- * quarantine, the zero bytes between pages, and that every page decodes. Calls fn for every damage
- * (one thread at a time). Returns 0 also where damage was found; -errno if it could not work. */
+ * quarantine, the zero bytes between pages, and that every page decodes. Calls fn (may be NULL) for
+ * every damage, on the calling thread and in the order of the files, whatever n_threads (0 = cores).
+ * Returns 0 also where damage was found; SHARD_ENOTFOUND where there is no snapshot; -errno if it
+ * could not work. */
 SHARD_NODISCARD int fmt_verify(int dirfd, unsigned n_threads, fmt_damage_fn fn, void *arg,
                                struct fmt_verify_result *ret, struct shard_error *err);
 
