@@ -1,6 +1,11 @@
 # shardfmt/: the format. No threads of its own but in verify.
 noinst_LTLIBRARIES += shardfmt/libfmt.la
 shardfmt_libfmt_la_SOURCES = \
-	shardfmt/column.h shardfmt/group.h shardfmt/rowhash.h shardfmt/schema.h shardfmt/shard.h \
-	shardfmt/snapshot.h shardfmt/schema.c
+	shardfmt/bits.c shardfmt/bits.h \
+	shardfmt/column.c shardfmt/column.h \
+	shardfmt/group.h \
+	shardfmt/rowhash.h \
+	shardfmt/schema.c shardfmt/schema.h \
+	shardfmt/shard.h \
+	shardfmt/snapshot.h
 shardlineinclude_HEADERS += shardfmt/include/shardline/fmt.h
