@@ -27,7 +27,7 @@ struct base_task {
 
 #define BASE_POOL_PRIORITIES 8
 
-/* name: up to 15 characters, shown by top and gdb. Signals are blocked in pool threads. */
+/* n_threads: 0 = base_cpu_count(). name: up to 15 characters, shown by top and gdb. Signals are blocked in pool threads. */
 SHARD_NODISCARD int base_pool_open(unsigned n_threads, const char *name,
                                    struct base_pool **ret_pool, struct shard_error *err);
 void base_pool_submit(struct base_pool *p, struct base_task *task); /* any thread; never fails */
