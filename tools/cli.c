@@ -68,8 +68,9 @@ print_failure(const char *text)
     if (!json_wanted)
         return;
     obj = json_object();
-    if (obj && json_object_set_new(obj, "error", json_string(text)) == 0)
-        (void)base_report_line(stdout, obj, &err);
+    if (obj == NULL || json_object_set_new(obj, "error", json_string(text)) < 0 ||
+        base_report_line(stdout, obj, &err) < 0)
+        cli_message("the error could not be written as JSON"); /* the exit status still tells */
     json_decref(obj);
 }
 
@@ -214,14 +215,13 @@ args_failed(struct cli_args *a)
     return -1;
 }
 
+/* letter came from getopt_long(), so it is in the table. */
 static const struct cli_opt *
 opt_by_letter(const struct cli_opt *opts, int letter)
 {
-    for (; opts->name; opts++) {
-        if (opts->letter == letter)
-            return opts;
-    }
-    return NULL;
+    while (opts->letter != letter)
+        opts++;
+    return opts;
 }
 
 int
