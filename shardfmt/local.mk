@@ -4,7 +4,7 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/bits.c shardfmt/bits.h \
 	shardfmt/column.c shardfmt/column.h \
 	shardfmt/group.h \
-	shardfmt/rowhash.h \
+	shardfmt/rowhash.c shardfmt/rowhash.h \
 	shardfmt/schema.c shardfmt/schema.h \
 	shardfmt/shard.h \
 	shardfmt/snapshot.h
