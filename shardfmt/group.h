@@ -14,10 +14,12 @@
 #define FMT_INLINE_MAX        (1u << 20)  /* longer values stand out of line, in pieces of this */
 #define FMT_GROUP_RAW_MIN     (4u << 20)
 #define FMT_GROUP_RAW_MAX     (64u << 20)
+#define FMT_GROUP_ROWS_MAX    (64u << 20) /* at most one row per raw byte of a default group */
+#define FMT_CHUNK_DATA_MAX    0x7fffffffu /* raw bytes of one column of one row group */
 
 struct fmt_encode_opts {
     int zstd_level;          /* 0 = no compression (codec none) */
-    uint32_t page_bytes;     /* 0 = FMT_PAGE_RAW_MAX */
+    uint32_t page_bytes;     /* raw bytes per page; 0 = FMT_PAGE_RAW_MAX, which is also the most */
     bool plain_only;         /* restricted files: encoding plain, no statistics */
 };
 
@@ -32,22 +34,33 @@ struct fmt_page {
     uint32_t raw_len;    /* bytes after zstd */
     uint64_t hash;       /* XXH3-64 of the stored bytes, seeded with off; set by the writer */
     uint32_t n_rows;     /* 0 for a piece */
+    uint32_t data_len;   /* fmt_array_raw_bytes() of its rows, out-of-line values included */
     uint8_t codec;       /* FMT_CODEC_* */
-    uint8_t flags;
+    uint8_t flags;       /* none yet */
     uint16_t reserved;
 };
 #define FMT_CODEC_NONE 0
 #define FMT_CODEC_ZSTD 1
 
+/* Verify the hash of the stored bytes of a page or piece and get its raw bytes into buf (what it
+ * held is gone). Returns 0, SHARD_ECHECKSUM, SHARD_ECORRUPT, SHARD_EUNSUPPORTED, -ENOMEM; err does
+ * not say which page. */
+SHARD_NODISCARD int fmt_page_unpack(const struct fmt_page *p, const uint8_t *stored,
+                                    struct base_codec *codec, struct base_buf *buf,
+                                    struct shard_error *err);
+
 struct fmt_chunk_stats {
     uint64_t n_nulls;
     uint64_t raw_bytes;
-    uint64_t n_distinct;       /* estimate; 0 = unknown */
+    uint64_t n_distinct;       /* estimate, nulls not counted; 0 = unknown */
     uint32_t flags;            /* FMT_STATS_* */
-    uint8_t min[16], max[16];  /* numbers: 8 bytes little-endian; strings: the first 16 bytes */
+    /* Integers: 8 bytes, extended with their sign; bool: 0 or 1 likewise; floats: as float64;
+     * strings and binary: the first 16 bytes, zeros behind a shorter one. Little-endian. */
+    uint8_t min[16], max[16];
 };
-#define FMT_STATS_MINMAX        1u
+#define FMT_STATS_MINMAX        1u /* min and max are set: of the non-null values that are not NaN */
 #define FMT_STATS_MAX_TRUNCATED 2u /* the string goes on: every string up to max + more is below */
+#define FMT_STATS_NAN           4u /* a value is NaN */
 
 /* An encoded row group: its bytes, pages and statistics. Made by a worker, consumed by the
  * writer. */
@@ -64,6 +77,10 @@ struct fmt_image {
     uint32_t *encodings;            /* n_columns: bit set of FMT_ENC_* used, for `info` */
 };
 
+/* Encode one row group of equally long arrays, one per field. Rows of a column that is not nullable
+ * must not be null, and sparse indices must ascend (-EINVAL). SHARD_ELIMIT above
+ * FMT_GROUP_ROWS_MAX rows or FMT_CHUNK_DATA_MAX raw bytes of a column. Pure: the same bytes for
+ * the same values and options, on any thread. */
 SHARD_NODISCARD int fmt_image_encode(const struct fmt_schema *s, const struct shard_array *arrays,
                                      const struct fmt_encode_opts *opts, struct base_codec *codec,
                                      struct fmt_image **ret_image, struct shard_error *err);

@@ -3,7 +3,7 @@ noinst_LTLIBRARIES += shardfmt/libfmt.la
 shardfmt_libfmt_la_SOURCES = \
 	shardfmt/bits.c shardfmt/bits.h \
 	shardfmt/column.c shardfmt/column.h \
-	shardfmt/group.h \
+	shardfmt/group.h shardfmt/layout.h \
 	shardfmt/rowhash.c shardfmt/rowhash.h \
 	shardfmt/schema.c shardfmt/schema.h \
 	shardfmt/shard.h \

@@ -5,6 +5,7 @@
 #include "lib/hash.h"
 #include "shardfmt/column.h"
 #include "shardfmt/group.h"
+#include "shardfmt/layout.h"
 
 /* ---------------------------------------------------------------------------------- writing */
 
@@ -41,14 +42,17 @@ struct fmt_footer {
     uint32_t n_groups, n_columns;
     uint64_t n_rows;
     uint32_t *group_rows;          /* n_groups */
-    struct fmt_page *pages;        /* n_pages */
+    struct fmt_page *pages;        /* n_pages, in file order */
     uint32_t *chunk_first;         /* n_groups * n_columns + 1; chunk (g, c) is g * n_columns + c */
-    struct fmt_page *pieces;
+    struct fmt_page *pieces;       /* n_pieces; those of a group stand before its pages */
+    uint32_t *piece_first;         /* n_groups + 1: pieces of group g are [g], [g + 1]) */
     uint32_t n_pages, n_pieces;
     struct fmt_chunk_stats *stats; /* n_groups * n_columns, or NULL */
     uint32_t *encodings;           /* n_columns: bit sets */
     struct base_hash128 hash;      /* content hash, computed while loading */
     uint64_t memory;               /* bytes that the footer holds */
+    uint64_t footer_off;           /* where the pages have ended */
+    uint8_t header[FMT_HEADER_SIZE]; /* what the file must begin with; it is not read on opening */
 };
 
 /* Load from an open file. tail_bytes: size of footer and trailer where known, else 0. name is for
