@@ -18,6 +18,8 @@ struct ingest_file {
     char *path;     /* to open; NULL = standard input; owned */
     char *name;     /* in provenance and messages: the argument's last component, plus the path
                      * below it for directories; "-" for stdin; owned */
+    size_t below;   /* name + below is the path below the argument directory (the entry's path if
+                     * the file is no archive); 0 for an argument that is a file */
     uint64_t size;  /* bytes; 0 for stdin and pipes */
 };
 
@@ -40,6 +42,7 @@ struct ingest_entry {
     char *path;     /* the innermost path: "usr/share/man/man1/x.1.gz", without leading "./" or
                      * "/"; for a plain file its name */
     int64_t size;   /* bytes, -1 = not known before */
+    bool unpacked;  /* the path's last suffix (.gz, ...) names a compression that was undone */
 };
 struct ingest_entry *ingest_entry_ref(struct ingest_entry *e);
 void ingest_entry_unref(struct ingest_entry *e); /* accepts NULL; any thread */
