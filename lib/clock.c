@@ -2,7 +2,6 @@
 #include "lib/clock.h"
 
 #include <sys/resource.h>
-#include <time.h>
 
 static uint64_t
 clock_ns(clockid_t id)
@@ -18,6 +17,23 @@ uint64_t
 base_now_ns(void)
 {
     return clock_ns(CLOCK_MONOTONIC);
+}
+
+struct timespec
+base_deadline(int64_t timeout_ms)
+{
+    struct timespec ts = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    if (timeout_ms > INT32_MAX) /* 24 days: the caller will have to ask again */
+        timeout_ms = INT32_MAX;
+    ts.tv_sec += (time_t)(timeout_ms / 1000);
+    ts.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (ts.tv_nsec >= 1000000000) {
+        ts.tv_nsec -= 1000000000;
+        ts.tv_sec++;
+    }
+    return ts;
 }
 
 uint64_t

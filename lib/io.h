@@ -6,7 +6,7 @@
  * Order of calls: open; then any mix of queue, submit, reap; close. queue only notes a request;
  * submit hands all noted ones to the kernel in one batch; reap collects finished ones. Short
  * reads are continued and EINTR/EAGAIN retried inside. Buffers belong to the kernel from submit
- * until reap returns the request; close cancels, drains, then frees.
+ * until reap returns the request; close drops what has not begun, waits for what has, then frees.
  *
  * Threads: one thread at a time, except base_io_wake(). */
 #ifndef BASE_IO_H
@@ -25,8 +25,8 @@ enum base_io_backend {
 
 struct base_io_opts {
     enum base_io_backend backend;
-    unsigned depth;     /* requests in flight; 0 = 32 */
-    unsigned n_threads; /* of the pread backend; 0 = 4 */
+    unsigned depth;     /* requests running at a time, up to 4096; 0 = 32 */
+    unsigned n_threads; /* of the pread backend, up to 256; 0 = 4 */
 };
 
 struct base_io_req {
@@ -39,6 +39,7 @@ struct base_io_req {
     void *user;                /* the caller's */
     struct base_io_req *next;  /* the engine's while queued or in flight */
     size_t done;               /* the engine's */
+    unsigned tries;            /* the engine's */
 };
 
 struct base_io_stats {
@@ -55,7 +56,8 @@ SHARD_NODISCARD int base_io_open(const struct base_io_opts *opts, struct base_io
 void base_io_close(struct base_io *io); /* accepts NULL */
 enum base_io_backend base_io_backend(const struct base_io *io); /* what was chosen */
 void base_io_queue(struct base_io *io, struct base_io_req *req);
-/* Returns the number handed over, or -errno. Requests above depth wait inside. */
+/* Hand over all noted requests. Returns their number, or -errno, after which io can only be closed.
+ * Requests above depth wait inside and are started by reap. */
 SHARD_NODISCARD int base_io_submit(struct base_io *io, struct shard_error *err);
 /* Up to max finished requests into ret_reqs; blocks until at least one is there, or base_io_wake()
  * was called, or timeout_ms passed (< 0: no limit; 0: does not block). Returns their number. */

@@ -4,7 +4,7 @@ lib_libbase_la_SOURCES = \
 	lib/arith.h lib/buf.c lib/buf.h lib/budget.c lib/budget.h lib/clock.c lib/clock.h \
 	lib/codec.c lib/codec.h lib/compiler.h lib/cursor.h lib/endian.h \
 	lib/fail.c lib/fail.h lib/fs.c lib/fs.h lib/hash.c lib/hash.h \
-	lib/io.h \
+	lib/io.c lib/io.h lib/io_backend.h lib/io_pread.c lib/io_uring.c \
 	lib/parse.c lib/parse.h lib/pool.c lib/pool.h lib/queue.c lib/queue.h
 lib_libbase_la_LIBADD = $(URING_LIBS) $(ZSTD_LIBS) $(XXHASH_LIBS)
 lib_libreport_la_SOURCES = lib/progress.h lib/report.h

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "lib/arith.h"
+#include "lib/clock.h"
 
 int
 base_queue_init(struct base_queue *q, size_t cap)
@@ -61,21 +61,6 @@ base_queue_push(struct base_queue *q, void *item)
     return r;
 }
 
-static struct timespec
-deadline_in(int64_t timeout_ms)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_sec += (time_t)(timeout_ms / 1000);
-    ts.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (ts.tv_nsec >= 1000000000) {
-        ts.tv_nsec -= 1000000000;
-        ts.tv_sec++;
-    }
-    return ts;
-}
-
 int
 base_queue_pop(struct base_queue *q, void **ret_item, int64_t timeout_ms)
 {
@@ -83,7 +68,7 @@ base_queue_pop(struct base_queue *q, void **ret_item, int64_t timeout_ms)
     int r = 0;
 
     if (timeout_ms > 0)
-        deadline = deadline_in(timeout_ms);
+        deadline = base_deadline(timeout_ms);
     (void)pthread_mutex_lock(&q->lock);
     while (!q->closed && q->count == 0 && r == 0) {
         if (timeout_ms < 0)

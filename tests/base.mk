@@ -1,1 +1,11 @@
 # Tests of base.
+if HAVE_CHECK
+base_check_programs = tests/check_io
+check_PROGRAMS += $(base_check_programs)
+TESTS += $(base_check_programs)
+base_util = tests/base_util.c tests/base_util.h
+base_check_libs = lib/libbase.la $(CHECK_LIBS)
+tests_check_io_SOURCES = tests/check_io.c $(base_util)
+tests_check_io_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_io_LDADD = $(base_check_libs)
+endif
