@@ -8,4 +8,12 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/schema.c shardfmt/schema.h \
 	shardfmt/shard.h \
 	shardfmt/snapshot.h
+shardfmt_libfmt_la_SOURCES += \
+	shardfmt/dataset.c \
+	shardfmt/manifest.c shardfmt/manifest.h \
+	shardfmt/open.c shardfmt/open.h \
+	shardfmt/publish.c \
+	shardfmt/snapshot.c \
+	shardfmt/table.c shardfmt/table.h \
+	shardfmt/utf8.c shardfmt/utf8.h
 shardlineinclude_HEADERS += shardfmt/include/shardline/fmt.h

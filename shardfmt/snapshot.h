@@ -29,12 +29,14 @@
 #define FMT_PATH_MAX           255u         /* bytes of a path inside a dataset */
 #define FMT_SPLIT_MAX          200u         /* bytes of a split's name */
 #define FMT_FACT_TEXT_MAX      (1u << 20)   /* bytes of a fact's text, at most: FMT_INLINE_MAX */
+#define FMT_SPLITS_MAX         65536u
 #define FMT_DATASET_VERSION    1u           /* number of the fact "format" */
 
 /* One shard as a segment lists it. */
 struct fmt_shard_entry {
     char *path;                /* relative to the dataset; owned */
     char *split;               /* owned; "" in quarantine entries */
+    uint32_t split_index;      /* of split in the snapshot's splits; 0 in quarantine entries */
     uint64_t n_rows, file_bytes, raw_bytes;
     uint32_t footer_bytes;
     struct base_hash128 hash;

@@ -1,0 +1,205 @@
+/* Restricted shard files, read and written whole. */
+#include "config.h"
+
+#include "shardfmt/table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/arith.h"
+#include "lib/fail.h"
+#include "lib/fs.h"
+#include "shardfmt/open.h"
+
+/* ------------------------------------------------------------------------------------ reading */
+
+/* Before anything is allocated after what the footer says. */
+static int
+table_check(const struct fmt_footer *f, uint64_t file_bytes, const struct fmt_schema *schema,
+            const char *path, struct shard_error *err)
+{
+    const uint64_t limit = FMT_TABLE_RAW_BASE + file_bytes * FMT_TABLE_RATIO_MAX;
+    uint64_t raw = 0;
+
+    if (!fmt_schema_equal(&f->schema, schema))
+        return base_fail(err, SHARD_ECORRUPT, "%s: not the columns that docs/format.md gives it",
+                         path);
+    if (f->n_groups != 1)
+        return base_fail(err, SHARD_ECORRUPT, "%s: %" PRIu32 " row groups instead of one", path,
+                         f->n_groups);
+    for (uint32_t i = 0; i < f->n_pages; i++)
+        raw += f->pages[i].raw_len; /* 2^32 pages of 4 GiB do not overflow */
+    if (raw > limit)
+        return base_fail(err, SHARD_ELIMIT,
+                         "%s: %" PRIu64 " bytes that say they hold %" PRIu64 ", more than this "
+                         "build takes",
+                         path, file_bytes, raw);
+    return 0;
+}
+
+/* Read the pages of column c into buf, in one request, and decode them. */
+static int
+column_load(struct fmt_table *t, int fd, const struct fmt_footer *f, uint32_t c, uint8_t *buf,
+            struct base_codec *codec, const char *path, struct shard_error *err)
+{
+    const uint32_t first = f->chunk_first[c], n = f->chunk_first[c + 1] - first;
+    const uint8_t **stored;
+    uint64_t off, len;
+    int r;
+
+    fmt_chunk_extent(f, 0, c, &off, &len);
+    r = base_pread_full(fd, buf, (size_t)len, off, path, err);
+    if (r < 0)
+        return r;
+    stored = calloc(n ? n : 1, sizeof(*stored));
+    if (stored == NULL)
+        return base_fail(err, -ENOMEM, "%s: %" PRIu32 " pages", path, n);
+    for (uint32_t i = 0; i < n; i++)
+        stored[i] = buf + (f->pages[first + i].off - off);
+    r = fmt_decoded_new(&t->decoded[c]);
+    if (r < 0)
+        (void)base_fail(err, r, "%s", path);
+    else
+        r = fmt_chunk_decode(f, 0, c, stored, codec, NULL, NULL, path, t->decoded[c],
+                             &t->arrays[c], err);
+    free(stored);
+    return r;
+}
+
+static int
+columns_load(struct fmt_table *t, int fd, const struct fmt_footer *f, const char *path,
+             struct shard_error *err)
+{
+    struct base_codec *codec = NULL;
+    uint64_t total = 0, pos = 0, off, len;
+    int r;
+
+    t->arrays = calloc(t->n_columns, sizeof(*t->arrays));
+    t->decoded = calloc(t->n_columns, sizeof(*t->decoded));
+    for (uint32_t c = 0; c < t->n_columns; c++) {
+        fmt_chunk_extent(f, 0, c, &off, &len);
+        total += base_align_up(len, 64);
+    }
+    t->stored = base_alloc_aligned((size_t)total);
+    if (t->arrays == NULL || t->decoded == NULL || t->stored == NULL)
+        return base_fail(err, -ENOMEM, "%s: %" PRIu64 " bytes", path, total);
+    r = base_codec_new(&codec);
+    if (r < 0)
+        return base_fail(err, r, "%s", path);
+    for (uint32_t c = 0; r >= 0 && c < t->n_columns; c++) {
+        fmt_chunk_extent(f, 0, c, &off, &len);
+        r = column_load(t, fd, f, c, t->stored + pos, codec, path, err);
+        pos += base_align_up(len, 64);
+    }
+    base_codec_free(codec);
+    return r;
+}
+
+int
+fmt_table_load(int dirfd, const char *path, const struct fmt_schema *schema, struct fmt_table *ret,
+               struct shard_error *err)
+{
+    struct fmt_table t = {.n_columns = schema->n_fields};
+    struct fmt_footer *f = NULL;
+    int fd = -1, r;
+
+    memset(ret, 0, sizeof(*ret));
+    r = fmt_file_open(dirfd, path, &fd, &t.file_bytes, err);
+    if (r < 0)
+        return r;
+    if (t.file_bytes > FMT_TABLE_FILE_MAX) {
+        r = base_fail(err, SHARD_ELIMIT, "%s: %" PRIu64 " bytes, more than this build takes", path,
+                      t.file_bytes);
+        goto out;
+    }
+    r = fmt_footer_load(fd, t.file_bytes, 0, path, &f, err);
+    if (r < 0)
+        goto out;
+    r = table_check(f, t.file_bytes, schema, path, err);
+    if (r < 0)
+        goto out;
+    t.n_rows = f->n_rows;
+    t.hash = f->hash;
+    r = columns_load(&t, fd, f, path, err);
+    if (r < 0)
+        goto out;
+    *ret = t;
+    memset(&t, 0, sizeof(t));
+out:
+    fmt_footer_free(f);
+    fmt_table_done(&t);
+    (void)close(fd);
+    return r;
+}
+
+void
+fmt_table_done(struct fmt_table *t)
+{
+    for (uint32_t c = 0; t->decoded && c < t->n_columns; c++)
+        fmt_decoded_free(t->decoded[c]);
+    free(t->decoded);
+    free(t->arrays);
+    free(t->stored);
+    memset(t, 0, sizeof(*t));
+}
+
+/* ------------------------------------------------------------------------------------ writing */
+
+static int
+table_write(int dirfd, const char *path, const struct fmt_schema *schema, struct fmt_image *im,
+            struct fmt_table_info *ret, struct shard_error *err)
+{
+    const struct fmt_encode_opts opts = {.zstd_level = FMT_TABLE_LEVEL, .plain_only = true};
+    struct fmt_shard_info info = {0};
+    struct fmt_writer *w = NULL;
+    int r;
+
+    r = fmt_writer_open(dirfd, path, schema, &opts, &w, err);
+    if (r < 0)
+        return r;
+    r = fmt_writer_append(w, im, err);
+    if (r >= 0)
+        r = fmt_writer_finish(w, &info, err);
+    fmt_writer_free(w);
+    free(info.group_rows);
+    if (r < 0) {
+        (void)unlinkat(dirfd, path, 0);
+        return r;
+    }
+    ret->file_bytes = info.file_bytes;
+    ret->hash = info.hash;
+    return 0;
+}
+
+int
+fmt_table_write(int dirfd, const char *path, const struct fmt_schema *schema,
+                const struct fmt_column *cols, struct fmt_table_info *ret, struct shard_error *err)
+{
+    const struct fmt_encode_opts opts = {.zstd_level = FMT_TABLE_LEVEL, .plain_only = true};
+    struct shard_array *arrays;
+    struct base_codec *codec = NULL;
+    struct fmt_image *im = NULL;
+    int r;
+
+    arrays = calloc(schema->n_fields, sizeof(*arrays));
+    if (arrays == NULL)
+        return base_fail(err, -ENOMEM, "%s", path);
+    for (uint32_t c = 0; c < schema->n_fields; c++)
+        fmt_column_array(&cols[c], &arrays[c]);
+    r = base_codec_new(&codec);
+    if (r < 0) {
+        (void)base_fail(err, r, "%s", path);
+        goto out;
+    }
+    r = fmt_image_encode(schema, arrays, &opts, codec, &im, err);
+    if (r >= 0)
+        r = table_write(dirfd, path, schema, im, ret, err);
+out:
+    fmt_image_free(im);
+    base_codec_free(codec);
+    free(arrays);
+    return r;
+}
