@@ -1,1 +1,10 @@
 # Tests of loader.
+EXTRA_DIST += tests/data/order_v1.txt tests/order_reference.py docs/order.md
+if HAVE_CHECK
+check_PROGRAMS += tests/check_order
+TESTS += tests/check_order
+tests_check_order_SOURCES = tests/check_order.c
+tests_check_order_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_srcdir)"'
+tests_check_order_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_order_LDADD = loader/libloader.la shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
+endif
