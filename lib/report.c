@@ -1,0 +1,40 @@
+#include "config.h"
+#include "lib/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/fail.h"
+
+int
+base_report_line(FILE *f, const json_t *obj, struct shard_error *err)
+{
+    char *text = json_dumps(obj, JSON_PRESERVE_ORDER | JSON_COMPACT);
+    int r = 0;
+
+    if (text == NULL)
+        return base_fail(err, obj == NULL ? -EINVAL : -ENOMEM, "JSON output");
+    errno = 0;
+    if (fputs(text, f) == EOF || fputc('\n', f) == EOF || fflush(f) != 0)
+        r = base_fail(err, errno != 0 ? -errno : -EIO, "writing JSON output");
+    free(text);
+    return r;
+}
+
+json_t *
+base_report_hash64(uint64_t v)
+{
+    char hex[BASE_HEX64_LEN + 1];
+
+    base_hex64(v, hex);
+    return json_string(hex);
+}
+
+json_t *
+base_report_hash128(struct base_hash128 v)
+{
+    char hex[BASE_HEX128_LEN + 1];
+
+    base_hex128(v, hex);
+    return json_string(hex);
+}
