@@ -2,12 +2,14 @@
 # The documents name files, options and verbs that exist: every path in README.md's map and in
 # docs/architecture.md, and every option of --help in the man pages, the other way round too.
 set -u
+: "${top_srcdir:?}" "${SHARDTOOL:?}" "${SHARDTRAIN:?}"
 fail=0
 bad() { echo "FAIL: $*"; fail=1; }
 
 # A path in back quotes with a slash in it, or one of the known top-level files, must exist.
 for doc in README.md docs/architecture.md; do
     [ -f "$top_srcdir/$doc" ] || { bad "$doc is missing"; continue; }
+    # shellcheck disable=SC2016
     for path in $(grep -o '`[A-Za-z0-9_.][A-Za-z0-9_./-]*/[A-Za-z0-9_./-]*`' "$top_srcdir/$doc" |
             tr -d '`' | sort -u); do
         case $path in

@@ -31,10 +31,11 @@ if [ -z "$passed" ]; then
 fi
 if [ "$status" != 0 ]; then
     # Show what failed, so that CI output suffices.
-    for log in $(find tests -name '*.trs' -exec grep -lE ':test-result: *(FAIL|ERROR|XPASS)' {} +); do
-        echo "---- ${log%.trs}.log"
-        tail -n 60 "${log%.trs}.log"
-    done
+    find tests -name '*.trs' -exec grep -lE ':test-result: *(FAIL|ERROR|XPASS)' {} + |
+        while read -r trs; do
+            echo "---- ${trs%.trs}.log"
+            tail -n 60 "${trs%.trs}.log"
+        done
 fi
 lacking=$(find tests -name '*.log' -exec cat {} + | grep -c '^SKIP-DATA' || true)
 if [ "$lacking" != 0 ]; then

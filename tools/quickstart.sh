@@ -77,7 +77,7 @@ shardtool bench --json --split train --batch-size 256 "$data" >"$work/bench.json
 
 say "shardtrain fit: dataset -> model"
 t=$(now)
-if [ -f "$run/model.safetensors" ] && [ "$run/model.safetensors" -nt "$data/roots" ]; then
+if [ -n "$(find "$run/model.safetensors" -newer "$data/roots" 2>/dev/null)" ]; then
     echo "the model in $run is newer than the dataset: kept" >&2
 else
     rm -rf "$run"
