@@ -57,6 +57,9 @@ struct ingest_walk_opts {
     uint64_t max_entry_bytes;   /* 0 = 1 TiB */
     uint64_t max_ratio;         /* unpacked : packed of one top-level file, checked above 64 MiB
                                  * unpacked; 0 = 2000 */
+    uint64_t max_seek_bytes;    /* memory of a walk for zip and 7-Zip archives inside others, which
+                                 * need seeking; a larger zip is read as a stream, a larger
+                                 * 7-Zip is a reject; 0 = 32 MiB */
     bool raw;                   /* open nothing: every input is its bytes (--no-archives) */
 };
 
@@ -70,6 +73,7 @@ struct ingest_walk_counts {
 struct ingest_walk; /* one top-level file being walked; not thread-safe, but may move between
                      * threads from call to call */
 
+/* The file and the options (with their globs) must outlive the walk. */
 SHARD_NODISCARD int ingest_walk_open(const struct ingest_file *file,
                                      const struct ingest_walk_opts *opts,
                                      struct ingest_walk **ret_walk, struct shard_error *err);
@@ -82,6 +86,9 @@ SHARD_NODISCARD int ingest_walk_next(struct ingest_walk *w, struct ingest_entry 
  * or -errno. */
 SHARD_NODISCARD int64_t ingest_walk_read(struct ingest_walk *w, void *buf, size_t cap,
                                          struct shard_error *err);
+/* Whether the current entry broke off, so that its last bytes may be half a record; to be asked
+ * when ingest_walk_read() has returned 0. */
+bool ingest_walk_broke_off(const struct ingest_walk *w);
 /* What could not be read so far; the caller may move items out. */
 struct ingest_rejects *ingest_walk_rejects(struct ingest_walk *w);
 void ingest_walk_get_counts(const struct ingest_walk *w, struct ingest_walk_counts *ret);
