@@ -222,7 +222,8 @@ add_facts(struct line *l, const struct base_progress *p, uint64_t now)
     }
     if (!p->bytes)
         line_add(l, " %s", p->unit);
-    add_rate(l, p, rate);
+    if (rate > 0 || now - p->start_ns > SECOND_NS) /* none is known at the very start */
+        add_rate(l, p, rate);
     if (p->total > p->done && rate > 0) {
         human_time((uint64_t)((double)(p->total - p->done) / rate) + 1, left);
         line_add(l, "  %s left", left);
