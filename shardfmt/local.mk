@@ -10,10 +10,12 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/snapshot.h
 shardfmt_libfmt_la_SOURCES += \
 	shardfmt/dataset.c \
+	shardfmt/inspect.c shardfmt/inspect.h \
 	shardfmt/manifest.c shardfmt/manifest.h \
 	shardfmt/open.c shardfmt/open.h \
 	shardfmt/publish.c \
 	shardfmt/snapshot.c \
 	shardfmt/table.c shardfmt/table.h \
-	shardfmt/utf8.c shardfmt/utf8.h
+	shardfmt/utf8.c shardfmt/utf8.h \
+	shardfmt/verify.c
 shardlineinclude_HEADERS += shardfmt/include/shardline/fmt.h

@@ -1,0 +1,432 @@
+/* Verification of the newest snapshot: every byte of every file, going on after damage.
+ *
+ *   calling thread: root -> segments -> shards -> quarantine, opening file after file
+ *     -> ring of jobs (one per row group, one for the gaps of a file), in order
+ *          -> pool: reads, hashes, decodes, keeps its findings
+ *     <- the oldest job of the ring, when done: its findings are told, in order
+ *
+ * So what is told, and in which order, does not depend on the number of threads, and memory is
+ * bounded by the ring: RING_PER_THREAD row groups per thread and the footers of their files. */
+#include "config.h"
+
+#include "shardfmt/snapshot.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/compiler.h"
+#include "lib/fail.h"
+#include "lib/pool.h"
+#include "shardfmt/inspect.h"
+#include "shardfmt/manifest.h"
+#include "shardfmt/open.h"
+
+#define RING_PER_THREAD 4u
+#define JOB_GAPS        UINT32_MAX /* instead of a row group */
+
+/* A file under verification, alive while jobs refer to it. The calling thread's alone. */
+struct verify_file {
+    char *path;
+    struct fmt_inspect *in;
+    unsigned refs;
+    bool counts_rows;   /* rows_lost: of the row group, or else always rows_lost */
+    uint64_t rows_lost;
+};
+
+struct verify;
+
+struct job {
+    struct base_task task;
+    struct verify *v;
+    struct verify_file *file; /* NULL: the place is free */
+    uint32_t group;
+    struct fmt_findings found; /* the pool thread's until done */
+    struct shard_error err;    /* likewise */
+    int r;                     /* likewise */
+    bool done;                 /* set by the pool thread, under v->lock */
+};
+
+struct verify {
+    int dirfd;
+    fmt_damage_fn fn;
+    void *arg;
+    struct fmt_verify_result res;
+    struct shard_error *err;
+    int r; /* the first failure of verification itself */
+
+    struct base_pool *pool;
+    unsigned n_threads;
+    struct fmt_inspect_scratch *scratch; /* n_threads; each its worker's alone */
+    struct job *ring;                    /* n_ring, used round and round */
+    uint32_t n_ring, head, n_used;       /* head: the oldest job */
+    pthread_mutex_t lock;
+    pthread_cond_t done; /* some job is done */
+};
+
+/* -------------------------------------------------------------------------------------- telling */
+
+/* Copy as much of text as fits, not ending within a character. */
+static void
+copy_text(char *ret, size_t cap, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len >= cap) {
+        len = cap - 1;
+        while (len && ((unsigned char)text[len] & 0xc0) == 0x80)
+            len--;
+    }
+    memcpy(ret, text, len);
+    ret[len] = '\0';
+}
+
+static void
+tell(struct verify *v, struct fmt_damage *d)
+{
+    v->res.n_damages++;
+    if (v->fn)
+        v->fn(v->arg, d);
+}
+
+/* A file as a whole: text is a message, whose "path: " is left out. */
+static void
+tell_file(struct verify *v, const char *path, const char *text, uint64_t rows_lost)
+{
+    struct fmt_damage d = {.row_group = -1, .column = -1, .page = -1, .rows_lost = rows_lost};
+    const size_t len = strlen(path);
+
+    if (strncmp(text, path, len) == 0 && text[len] == ':' && text[len + 1] == ' ')
+        text += len + 2;
+    copy_text(d.file, sizeof(d.file), path);
+    copy_text(d.reason, sizeof(d.reason), text);
+    tell(v, &d);
+}
+
+static void
+tell_finding(struct verify *v, const struct verify_file *file, const struct fmt_finding *f)
+{
+    const struct fmt_schema *s = &file->in->footer->schema;
+    struct fmt_damage d = {.row_group = f->group, .column = f->column, .page = f->page};
+
+    d.rows_lost = file->counts_rows ? f->rows_lost : file->rows_lost;
+    copy_text(d.file, sizeof(d.file), file->path);
+    if (f->column >= 0)
+        copy_text(d.column_name, sizeof(d.column_name), s->fields[f->column].name);
+    if (f->reason)
+        copy_text(d.reason, sizeof(d.reason), f->reason);
+    else
+        (void)snprintf(d.reason, sizeof(d.reason),
+                       "the %" PRIu64 " bytes at byte %" PRIu64 " do not match their checksum",
+                       f->len, f->off);
+    tell(v, &d);
+}
+
+/* ------------------------------------------------------------------------------------- the ring */
+
+static void
+job_run(struct base_task *task, struct base_worker *worker)
+{
+    struct job *j = BASE_CONTAINER_OF(task, struct job, task);
+    struct verify *v = j->v;
+    struct fmt_inspect_scratch *s = &v->scratch[worker->id];
+
+    if (j->group == JOB_GAPS)
+        j->r = fmt_inspect_gaps(j->file->in, s, &j->found, &j->err);
+    else
+        j->r = fmt_inspect_group(j->file->in, j->group, worker->codec, s, &j->found, &j->err);
+    pthread_mutex_lock(&v->lock);
+    j->done = true;
+    pthread_cond_signal(&v->done);
+    pthread_mutex_unlock(&v->lock);
+}
+
+static void
+file_unref(struct verify_file *f)
+{
+    if (f == NULL || --f->refs)
+        return;
+    fmt_inspect_close(f->in);
+    free(f->path);
+    free(f);
+}
+
+/* Wait for the oldest job, tell what it found, and free its place. */
+static void
+ring_collect(struct verify *v)
+{
+    struct job *j = &v->ring[v->head];
+
+    pthread_mutex_lock(&v->lock);
+    while (!j->done)
+        pthread_cond_wait(&v->done, &v->lock);
+    pthread_mutex_unlock(&v->lock);
+    for (size_t i = 0; i < j->found.count; i++)
+        tell_finding(v, j->file, &j->found.items[i]);
+    v->res.pages_checked += j->found.pages;
+    v->res.bytes_checked += j->found.bytes;
+    if (j->r < 0 && v->r >= 0) {
+        v->r = j->r;
+        if (v->err)
+            *v->err = j->err;
+    }
+    fmt_findings_reset(&j->found);
+    file_unref(j->file);
+    j->file = NULL;
+    v->head = (v->head + 1) % v->n_ring;
+    v->n_used--;
+}
+
+static void
+ring_drain(struct verify *v)
+{
+    while (v->n_used)
+        ring_collect(v);
+}
+
+static void
+ring_add(struct verify *v, struct verify_file *file, uint32_t group)
+{
+    struct job *j;
+
+    if (v->n_used == v->n_ring)
+        ring_collect(v);
+    j = &v->ring[(v->head + v->n_used++) % v->n_ring];
+    j->v = v;
+    j->file = file;
+    file->refs++;
+    j->group = group;
+    j->done = false;
+    j->r = 0;
+    j->task.run = job_run;
+    j->task.priority = 0;
+    base_pool_submit(v->pool, &j->task);
+}
+
+/* --------------------------------------------------------------------------------------- files */
+
+static int
+failed(struct verify *v, int r, const struct shard_error *e)
+{
+    if (v->r >= 0) {
+        v->r = r;
+        if (v->err)
+            *v->err = *e;
+    }
+    return r;
+}
+
+/* Hand all of an open file to the ring. Takes ownership of fd and footer. */
+static int
+file_jobs(struct verify *v, const char *path, int fd, struct fmt_footer *footer, bool counts_rows,
+          uint64_t rows_lost)
+{
+    const uint32_t n_groups = footer->n_groups;
+    struct verify_file *f = calloc(1, sizeof(*f));
+    struct shard_error e = {0};
+    int r;
+
+    if (f)
+        f->path = strdup(path);
+    if (f == NULL || f->path == NULL) {
+        free(f);
+        fmt_footer_free(footer);
+        (void)close(fd);
+        return failed(v, base_fail(&e, -ENOMEM, "%s", path), &e);
+    }
+    f->refs = 1;
+    f->counts_rows = counts_rows;
+    f->rows_lost = rows_lost;
+    r = fmt_inspect_open(f->path, fd, footer, &f->in, &e);
+    if (fmt_inspect_fatal(r)) {
+        file_unref(f);
+        return failed(v, r, &e);
+    }
+    if (r < 0) {
+        tell_file(v, path, e.text, rows_lost);
+        file_unref(f);
+        return 0;
+    }
+    for (uint32_t g = 0; v->r >= 0 && g < n_groups; g++)
+        ring_add(v, f, g);
+    if (v->r >= 0)
+        ring_add(v, f, JOB_GAPS);
+    file_unref(f);
+    return v->r;
+}
+
+/* A root or segment as a file, whatever it says. Returns once all of it was told: the number of
+ * damages, or an error. */
+static int64_t
+table_verify(struct verify *v, const char *path, uint64_t rows_lost)
+{
+    const uint64_t before = v->res.n_damages;
+    struct fmt_footer *footer = NULL;
+    struct shard_error e = {0};
+    uint64_t size;
+    int fd = -1, r;
+
+    r = fmt_file_open(v->dirfd, path, &fd, &size, &e);
+    if (r >= 0) {
+        r = fmt_footer_load(fd, size, 0, path, &footer, &e);
+        if (r < 0)
+            (void)close(fd);
+    }
+    if (fmt_inspect_fatal(r))
+        return failed(v, r, &e);
+    if (r < 0)
+        tell_file(v, path, e.text, rows_lost);
+    else
+        r = file_jobs(v, path, fd, footer, false, rows_lost);
+    ring_drain(v);
+    return v->r < 0 ? v->r : (int64_t)(v->res.n_damages - before);
+}
+
+/* The root and what it says. 1: it could be loaded into s. */
+static int
+root_verify(struct verify *v, uint64_t number, struct fmt_snapshot *s)
+{
+    char path[FMT_ROOT_PATH_MAX];
+    struct shard_error e = {0};
+    int64_t n;
+    int r;
+
+    fmt_root_path(number, path);
+    n = table_verify(v, path, 0);
+    if (n < 0)
+        return (int)n;
+    r = fmt_root_load(v->dirfd, path, number, s, &e);
+    if (fmt_inspect_fatal(r))
+        return failed(v, r, &e);
+    if (r < 0) {
+        v->res.root_unreadable = true;
+        if (n == 0)
+            tell_file(v, path, e.text, 0);
+        return 0;
+    }
+    return 1;
+}
+
+/* All segments; what they say is added to s where it can be read. */
+static int
+segments_verify(struct verify *v, struct fmt_snapshot *s, const char *root_path)
+{
+    bool all = true;
+
+    for (uint32_t i = 0; i < s->n_segments; i++) {
+        char path[FMT_SEGMENT_PATH_MAX];
+        struct shard_error e = {0};
+        int64_t n;
+        int r;
+
+        fmt_segment_path(s->segments[i].hash, path);
+        n = table_verify(v, path, s->segments[i].n_rows);
+        if (n < 0)
+            return (int)n;
+        r = fmt_segment_load(v->dirfd, s, i, &e);
+        if (fmt_inspect_fatal(r))
+            return failed(v, r, &e);
+        if (r < 0) {
+            all = false;
+            if (n == 0)
+                tell_file(v, path, e.text, s->segments[i].n_rows);
+        }
+    }
+    if (all) {
+        struct shard_error e = {0};
+        const int r = fmt_splits_check(s, root_path, &e);
+
+        if (fmt_inspect_fatal(r))
+            return failed(v, r, &e);
+        if (r < 0)
+            tell_file(v, root_path, e.text, 0);
+    }
+    return 0;
+}
+
+/* A shard, or a quarantine file (schema NULL), in which no row of the dataset can be lost. */
+static int
+shard_verify(struct verify *v, const struct fmt_shard_entry *e, const struct fmt_schema *schema)
+{
+    struct fmt_footer *footer;
+    struct shard_error err = {0};
+    int fd, r;
+
+    r = fmt_shard_open(v->dirfd, e, schema, &fd, &footer, &err);
+    if (fmt_inspect_fatal(r))
+        return failed(v, r, &err);
+    if (r < 0) {
+        ring_drain(v); /* what is before it comes first */
+        tell_file(v, e->path, err.text, schema ? e->n_rows : 0);
+        return v->r;
+    }
+    return file_jobs(v, e->path, fd, footer, schema != NULL, schema ? e->n_rows : 0);
+}
+
+static void
+snapshot_verify(struct verify *v, uint64_t number)
+{
+    char root_path[FMT_ROOT_PATH_MAX];
+    struct fmt_snapshot s;
+    int r;
+
+    fmt_root_path(number, root_path);
+    r = root_verify(v, number, &s);
+    if (r <= 0)
+        return;
+    r = segments_verify(v, &s, root_path);
+    for (uint32_t i = 0; r >= 0 && i < s.n_shards; i++)
+        r = shard_verify(v, &s.shards[i], &s.schema);
+    for (uint32_t i = 0; r >= 0 && i < s.n_rejects; i++)
+        r = shard_verify(v, &s.rejects[i], NULL);
+    ring_drain(v);
+    fmt_snapshot_done(&s);
+}
+
+int
+fmt_verify(int dirfd, unsigned n_threads, fmt_damage_fn fn, void *arg,
+           struct fmt_verify_result *ret, struct shard_error *err)
+{
+    struct verify v = {.dirfd = dirfd, .fn = fn, .arg = arg, .err = err};
+    uint64_t number;
+    int r;
+
+    memset(ret, 0, sizeof(*ret));
+    r = fmt_newest_root(dirfd, &number, err);
+    if (r < 0)
+        return r;
+    if (number == 0)
+        return base_fail(err, SHARD_ENOTFOUND, "no snapshot in %s/: nothing to verify",
+                         FMT_DIR_ROOTS);
+    v.n_threads = n_threads ? n_threads : base_cpu_count();
+    v.n_ring = v.n_threads * RING_PER_THREAD;
+    v.ring = calloc(v.n_ring, sizeof(*v.ring));
+    v.scratch = calloc(v.n_threads, sizeof(*v.scratch));
+    if (v.ring == NULL || v.scratch == NULL) {
+        r = base_fail(err, -ENOMEM, "%u threads", v.n_threads);
+        goto out;
+    }
+    (void)pthread_mutex_init(&v.lock, NULL); /* neither fails with default attributes on Linux */
+    (void)pthread_cond_init(&v.done, NULL);
+    r = base_pool_open(v.n_threads, "verify", &v.pool, err);
+    if (r >= 0)
+        snapshot_verify(&v, number);
+    base_pool_close(v.pool);
+    (void)pthread_cond_destroy(&v.done);
+    (void)pthread_mutex_destroy(&v.lock);
+    if (r >= 0)
+        r = v.r;
+    *ret = v.res;
+out:
+    for (unsigned i = 0; v.scratch && i < v.n_threads; i++)
+        fmt_inspect_scratch_done(&v.scratch[i]);
+    for (uint32_t i = 0; v.ring && i < v.n_ring; i++)
+        fmt_findings_done(&v.ring[i].found);
+    free(v.scratch);
+    free(v.ring);
+    return r;
+}
