@@ -23,7 +23,8 @@ struct ingest_opts {
     const char *split_name;         /* NULL = "train" */
     bool dedup_exact;
     enum ingest_on_bad on_bad;
-    double max_bad;                 /* share of rows_read, 0..1; negative: max_bad_rows */
+    /* So many records may be bad: this share of rows_read (0..1), and at least so many. */
+    double max_bad;
     uint64_t max_bad_rows;
     int zstd_level;
     uint64_t group_bytes, shard_bytes; /* raw, stored; 0 = default */
@@ -31,7 +32,7 @@ struct ingest_opts {
     uint64_t memory;                /* budget; 0 = 1 GiB */
     unsigned n_threads;             /* 0 = cores */
     uint64_t sample_bytes;          /* of schema inference; 0 = 64 MiB */
-    bool dry_run;
+    bool dry_run;                   /* write nothing; output may be NULL */
     char *const *option_text;       /* the options that decide the bytes, "name=value", for the root */
     size_t n_option_text;
     /* Called now and then on the calling thread: bytes of input read and in total (0 = unknown).
@@ -46,7 +47,8 @@ struct ingest_result {
     uint32_t shards;
     double seconds;
     struct base_hash128 fingerprint;
-    char snapshot[33];
+    char snapshot[33];              /* "" where nothing was published */
+    struct fmt_schema schema;       /* of the rows; fmt_schema_done() by the caller */
     uint64_t entries, entries_skipped, links_skipped;
     bool already_there; /* the same inputs and options: nothing was done */
 };

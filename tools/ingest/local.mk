@@ -12,3 +12,17 @@ tools_ingest_libingest_la_SOURCES = \
 	tools/ingest/sniff.c tools/ingest/sniff.h \
 	tools/ingest/source.c tools/ingest/source.h \
 	tools/ingest/walk.c
+
+# The pipeline: blocks of records to a dataset.
+tools_ingest_libingest_la_SOURCES += \
+	tools/ingest/crew.c tools/ingest/crew.h \
+	tools/ingest/dedup.c tools/ingest/dedup.h \
+	tools/ingest/groups.c tools/ingest/groups.h \
+	tools/ingest/ingest.c tools/ingest/ingest.h \
+	tools/ingest/provenance.c tools/ingest/provenance.h \
+	tools/ingest/quarantine.c tools/ingest/quarantine.h \
+	tools/ingest/reader.c tools/ingest/reader.h \
+	tools/ingest/sample.c tools/ingest/sample.h \
+	tools/ingest/sequencer.c tools/ingest/sequencer.h \
+	tools/ingest/splitter.c tools/ingest/splitter.h \
+	tools/ingest/target.c tools/ingest/target.h
