@@ -15,3 +15,6 @@ tests_check_pool_SOURCES = tests/check_pool.c $(base_util)
 tests_check_pool_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_pool_LDADD = $(base_check_libs)
 endif
+base_check_scripts = tests/check_map.sh tests/check_headers.sh tests/check_layers.sh
+TESTS += $(base_check_scripts)
+EXTRA_DIST += $(base_check_scripts)
