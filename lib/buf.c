@@ -18,7 +18,8 @@ base_alloc_aligned(size_t len)
     size_t total;
     void *p;
 
-    if (base_add_size(len, BASE_BUF_SLACK + BUF_ALIGN - 1, &total) < 0)
+    /* no object may be larger than PTRDIFF_MAX */
+    if (base_add_size(len, BASE_BUF_SLACK + BUF_ALIGN - 1, &total) < 0 || total > PTRDIFF_MAX)
         return NULL;
     total &= ~(size_t)(BUF_ALIGN - 1); /* the size must be a multiple, too */
     p = aligned_alloc(BUF_ALIGN, total);
