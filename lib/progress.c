@@ -175,6 +175,13 @@ terminal_columns(void)
 
 /* ----------------------------------------------------------------------------------- drawing */
 
+/* What is absurdly large stays so: a conversion that does not fit would be undefined. */
+static uint64_t
+whole(double v)
+{
+    return v < 1e18 ? (uint64_t)v : (uint64_t)1e18;
+}
+
 /* Things per second between two points. */
 static double
 rate_between(uint64_t t0, uint64_t t1, uint64_t d0, uint64_t d1)
@@ -203,7 +210,7 @@ add_rate(struct line *l, const struct base_progress *p, double rate)
         line_add(l, "  %.1f %s/s", rate, p->unit);
         return;
     }
-    amount(p, (uint64_t)rate, text);
+    amount(p, whole(rate), text);
     line_add(l, "  %s%s%s/s", text, p->bytes ? "" : " ", p->bytes ? "" : p->unit);
 }
 
@@ -225,7 +232,7 @@ add_facts(struct line *l, const struct base_progress *p, uint64_t now)
     if (rate > 0 || now - p->start_ns > SECOND_NS) /* none is known at the very start */
         add_rate(l, p, rate);
     if (p->total > p->done && rate > 0) {
-        human_time((uint64_t)((double)(p->total - p->done) / rate) + 1, left);
+        human_time(whole((double)(p->total - p->done) / rate) + 1, left);
         line_add(l, "  %s left", left);
     } else if (p->total == 0) {
         human_time((now - p->start_ns) / SECOND_NS, left);

@@ -244,27 +244,37 @@ START_TEST(test_pool_respects_priority_then_order)
 }
 END_TEST
 
+struct meeting {
+    struct base_task task;
+    pthread_barrier_t *all;
+};
+
 static void
-sleep_run(struct base_task *task BASE_UNUSED, struct base_worker *worker BASE_UNUSED)
+meet_run(struct base_task *task, struct base_worker *worker BASE_UNUSED)
 {
+    (void)pthread_barrier_wait(BASE_CONTAINER_OF(task, struct meeting, task)->all);
     (void)usleep(40000);
 }
 
+/* Four tasks that wait for each other end only where four run at once. */
 START_TEST(test_pool_runs_in_parallel_and_waits_without_spinning)
 {
     struct base_pool *pool = NULL;
-    struct base_task tasks[4] = {{0}};
-    const uint64_t t0 = base_now_ns(), cpu0 = base_cpu_ns();
+    struct meeting meetings[4] = {0};
+    pthread_barrier_t all;
+    uint64_t cpu0;
 
+    ck_assert_int_eq(pthread_barrier_init(&all, NULL, 4), 0);
     ck_assert_int_eq(base_pool_open(4, "check", &pool, NULL), 0);
+    cpu0 = base_cpu_ns();
     for (int i = 0; i < 4; i++) {
-        tasks[i].run = sleep_run;
-        base_pool_submit(pool, &tasks[i]);
+        meetings[i] = (struct meeting){.task = {.run = meet_run}, .all = &all};
+        base_pool_submit(pool, &meetings[i].task);
     }
     base_pool_drain(pool);
-    ck_assert_uint_lt(base_now_ns() - t0, 150000000u); /* 160 ms one after another */
     ck_assert_uint_lt(base_cpu_ns() - cpu0, 35000000u);
     base_pool_close(pool);
+    (void)pthread_barrier_destroy(&all);
 }
 END_TEST
 
