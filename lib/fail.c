@@ -103,26 +103,27 @@ append(char *text, size_t cap, size_t used, const char *fmt, ...)
 int
 base_fail(struct shard_error *err, int code, const char *fmt, ...)
 {
+    char text[SHARD_ERROR_TEXT_MAX] = ""; /* not err's: that may be among the arguments */
     va_list ap;
     size_t len;
 
     if (err == NULL)
         return code;
-    err->code = code;
-    err->text[0] = '\0';
     va_start(ap, fmt);
-    len = append_v(err->text, sizeof(err->text), 0, fmt, ap);
+    len = append_v(text, sizeof(text), 0, fmt, ap);
     va_end(ap);
     if (code < 0 && code > SHARD_ETRUNC)
-        (void)append(err->text, sizeof(err->text), len, ": %s", shard_strerror(code));
-    clean(err->text);
+        (void)append(text, sizeof(text), len, ": %s", shard_strerror(code));
+    clean(text);
+    err->code = code;
+    memcpy(err->text, text, sizeof(err->text));
     return code;
 }
 
 int
 base_fail_in(struct shard_error *err, int code, const char *fmt, ...)
 {
-    char old[SHARD_ERROR_TEXT_MAX];
+    char text[SHARD_ERROR_TEXT_MAX] = "";
     va_list ap;
     size_t len;
 
@@ -130,15 +131,12 @@ base_fail_in(struct shard_error *err, int code, const char *fmt, ...)
         return code;
     if (err->code == 0)
         err->code = code;
-    err->text[sizeof(err->text) - 1] = '\0';
-    memcpy(old, err->text, sizeof(old));
-    if (old[0] == '\0')
-        (void)append(old, sizeof(old), 0, "%s", shard_strerror(err->code));
-    err->text[0] = '\0';
     va_start(ap, fmt);
-    len = append_v(err->text, sizeof(err->text), 0, fmt, ap);
+    len = append_v(text, sizeof(text), 0, fmt, ap);
     va_end(ap);
-    (void)append(err->text, sizeof(err->text), len, ": %s", old);
-    clean(err->text);
+    (void)append(text, sizeof(text), len, ": %s",
+                 err->text[0] != '\0' ? err->text : shard_strerror(err->code));
+    clean(text);
+    memcpy(err->text, text, sizeof(err->text));
     return err->code;
 }

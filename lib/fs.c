@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/compiler.h"
 #include "lib/fail.h"
 
 /* One read or write of the kernel moves at most this much anyway. */
@@ -25,7 +27,7 @@ base_pread_full(int fd, void *buf, size_t len, uint64_t off, const char *name,
     if (off > INT64_MAX || len > (uint64_t)INT64_MAX - off)
         return base_fail(err, -EINVAL, "%s: byte %" PRIu64, name, off);
     while (done < len) {
-        size_t want = len - done < FS_CHUNK_MAX ? len - done : FS_CHUNK_MAX;
+        const size_t want = BASE_MIN(len - done, FS_CHUNK_MAX);
         ssize_t n = pread(fd, (char *)buf + done, want, (off_t)(off + done));
 
         if (n > 0) {
@@ -34,7 +36,7 @@ base_pread_full(int fd, void *buf, size_t len, uint64_t off, const char *name,
             return base_fail(err, SHARD_ETRUNC,
                              "%s: ends at byte %" PRIu64 ", %zu bytes are missing", name,
                              off + done, len - done);
-        } else if (errno != EINTR && errno != EAGAIN) {
+        } else if (errno != EINTR) {
             return base_fail(err, -errno, "%s: reading %zu bytes at byte %" PRIu64, name, len,
                              off);
         }
@@ -48,13 +50,16 @@ base_write_full(int fd, const void *buf, size_t len, const char *name, struct sh
     size_t done = 0;
 
     while (done < len) {
-        size_t want = len - done < FS_CHUNK_MAX ? len - done : FS_CHUNK_MAX;
+        const size_t want = BASE_MIN(len - done, FS_CHUNK_MAX);
+        struct pollfd pfd = {.fd = fd, .events = POLLOUT};
         ssize_t n = write(fd, (const char *)buf + done, want);
 
         if (n > 0)
             done += (size_t)n;
         else if (n == 0)
             return base_fail(err, -EIO, "%s: writing stopped after %zu bytes", name, done);
+        else if (errno == EAGAIN) /* standard output may be a pipe that does not block */
+            (void)poll(&pfd, 1, -1);
         else if (errno != EINTR)
             return base_fail(err, -errno, "%s: writing", name);
     }
@@ -74,7 +79,7 @@ read_to_end(int fd, const char *name, size_t max, struct base_buf *buf, struct s
         if (buf->cap == buf->len && base_buf_reserve(buf, 65536) < 0)
             return base_fail(err, -ENOMEM, "%s", name);
         room = buf->cap - buf->len;
-        n = read(fd, buf->data + buf->len, room < FS_CHUNK_MAX ? room : FS_CHUNK_MAX);
+        n = read(fd, buf->data + buf->len, BASE_MIN(room, FS_CHUNK_MAX));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

@@ -2,7 +2,7 @@
 noinst_LTLIBRARIES += lib/libbase.la lib/libreport.la
 lib_libbase_la_SOURCES = \
 	lib/arith.h lib/buf.c lib/buf.h lib/budget.c lib/budget.h lib/clock.c lib/clock.h \
-	lib/codec.c lib/codec.h lib/compiler.h lib/cursor.h lib/endian.h \
+	lib/codec.c lib/codec.h lib/compiler.h lib/cpu.c lib/cpu.h lib/cursor.h lib/endian.h \
 	lib/fail.c lib/fail.h lib/fs.c lib/fs.h lib/hash.c lib/hash.h \
 	lib/io.c lib/io.h lib/io_backend.h lib/io_pread.c lib/io_uring.c \
 	lib/parse.c lib/parse.h lib/pool.c lib/pool.h lib/queue.c lib/queue.h

@@ -4,21 +4,15 @@
 #include "lib/pool.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include "lib/buf.h"
 #include "lib/compiler.h"
 #include "lib/fail.h"
-#include "lib/fs.h"
 
 #define POOL_THREADS_MAX 4096u
 
@@ -212,87 +206,4 @@ base_pool_cpu_ns(struct base_pool *p)
             sum += (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
     }
     return sum;
-}
-
-/* ------------------------------------------------------------------------------- cpu count */
-
-static unsigned
-affinity_count(void)
-{
-    unsigned count = 1;
-
-    /* the kernel refuses a set smaller than its own, so try larger ones */
-    for (int n = 1024; n <= 1 << 18; n *= 4) {
-        cpu_set_t *set = CPU_ALLOC((size_t)n);
-        const size_t size = CPU_ALLOC_SIZE((size_t)n);
-        bool done;
-
-        if (set == NULL)
-            break;
-        done = sched_getaffinity(0, size, set) == 0;
-        if (done)
-            count = (unsigned)CPU_COUNT_S(size, set);
-        CPU_FREE(set);
-        if (done)
-            break;
-    }
-    return BASE_MAX(count, 1u);
-}
-
-/* Cores that a cpu.max of cgroup v2 ("QUOTA PERIOD" or "max PERIOD") allows, rounded up. */
-static unsigned
-quota_of(const char *cpu_max)
-{
-    uint64_t quota, period;
-
-    if (sscanf(cpu_max, "%" SCNu64 " %" SCNu64, &quota, &period) != 2 || period == 0)
-        return UINT32_MAX;
-    quota = quota / period + (quota % period != 0);
-    return quota > UINT32_MAX ? UINT32_MAX : (unsigned)quota;
-}
-
-/* The lowest limit of our cgroup and those around it. */
-static unsigned
-cgroup_count(void)
-{
-    struct base_buf self = {0}, file = {0};
-    unsigned count = UINT32_MAX;
-    char path[4096], *line, *slash;
-
-    if (base_read_file(AT_FDCWD, "/proc/self/cgroup", 65536, &self, NULL) < 0 ||
-        base_buf_append_zero(&self, 1) < 0)
-        goto out;
-    line = strstr((char *)self.data, "0::/"); /* the one line of cgroup v2 */
-    if (line == NULL || (line != (char *)self.data && line[-1] != '\n'))
-        goto out;
-    line += 3;
-    line[strcspn(line, "\n")] = '\0';
-    for (;;) {
-        int n = snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", line);
-
-        base_buf_reset(&file);
-        if (n > 0 && (size_t)n < sizeof(path) &&
-            base_read_file(AT_FDCWD, path, 4096, &file, NULL) == 0 &&
-            base_buf_append_zero(&file, 1) == 0) {
-            const unsigned quota = quota_of((const char *)file.data);
-
-            count = BASE_MIN(count, quota);
-        }
-        slash = strrchr(line, '/');
-        if (slash == NULL)
-            break;
-        *slash = '\0';
-    }
-out:
-    base_buf_done(&self);
-    base_buf_done(&file);
-    return BASE_MAX(count, 1u);
-}
-
-unsigned
-base_cpu_count(void)
-{
-    const unsigned affinity = affinity_count(), quota = cgroup_count();
-
-    return BASE_MIN(affinity, quota);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "lib/codec.h"
+#include "lib/cpu.h" /* base_cpu_count() is what n_threads defaults to */
 #include "shardline/status.h"
 
 struct base_pool;
@@ -38,7 +39,5 @@ void base_pool_close(struct base_pool *p);
 unsigned base_pool_threads(const struct base_pool *p);
 /* CPU time of all its threads so far, nanoseconds. */
 uint64_t base_pool_cpu_ns(struct base_pool *p);
-/* Cores this process may run on (affinity and cgroup respected), at least 1. */
-unsigned base_cpu_count(void);
 
 #endif

@@ -382,6 +382,8 @@ START_TEST(test_fail_writes_one_sentence)
     ck_assert_int_eq(base_fail_in(NULL, -EIO, "x"), -EIO);
     (void)base_fail(&err, SHARD_EPARSE, "bad '%s'", "a\nb\033[2J");
     ck_assert_str_eq(err.text, "bad 'a b [2J'");
+    (void)base_fail(&err, SHARD_EPARSE, "again: %s", err.text); /* its own text as argument */
+    ck_assert_str_eq(err.text, "again: bad 'a b [2J'");
     err = (struct shard_error){0};
     ck_assert_int_eq(base_fail_in(&err, SHARD_ELIMIT, "x"), SHARD_ELIMIT);
     ck_assert_str_eq(err.text, "x: above a safety limit");
@@ -510,6 +512,40 @@ START_TEST(test_fs_mkdir_and_sync)
     ck_assert_int_eq(base_mkdir(dir_fd, "no/such", &err), -ENOENT);
     ck_assert_int_eq(base_fsync_dir(dir_fd, "no", &err), -ENOENT);
     ck_assert_int_eq(unlinkat(dir_fd, "sub/f", 0), 0);
+}
+END_TEST
+
+static void *
+drain_later(void *arg)
+{
+    const int fd = *(int *)arg;
+    char bytes[4096];
+    ssize_t n;
+    size_t sum = 0;
+
+    (void)usleep(20000);
+    while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+        sum += (size_t)n;
+    return (void *)sum;
+}
+
+START_TEST(test_fs_writes_all_into_a_pipe_that_does_not_block)
+{
+    const size_t len = 1 << 20;
+    char *data = calloc(1, len);
+    pthread_t thread;
+    void *sum;
+    int ends[2];
+
+    ck_assert_int_eq(pipe2(ends, O_NONBLOCK), 0);
+    ck_assert_int_eq(fcntl(ends[0], F_SETFL, 0), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, drain_later, &ends[0]), 0);
+    ck_assert_int_eq(base_write_full(ends[1], data, len, "pipe", NULL), 0);
+    (void)close(ends[1]);
+    (void)pthread_join(thread, &sum);
+    ck_assert_uint_eq((uintptr_t)sum, len);
+    (void)close(ends[0]);
+    free(data);
 }
 END_TEST
 
@@ -714,6 +750,7 @@ main(void)
     tcase_add_checked_fixture(files, dir_setup, dir_teardown);
     tcase_add_test(files, test_fs_replace_and_read);
     tcase_add_test(files, test_fs_mkdir_and_sync);
+    tcase_add_test(files, test_fs_writes_all_into_a_pipe_that_does_not_block);
     suite_add_tcase(suite, files);
     tcase_set_timeout(codec, 60);
     tcase_add_test(codec, test_codec_round_trips_and_is_pure);

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -9,10 +10,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/compiler.h"
+#include "lib/fs.h"
 #include "lib/pool.h"
 #include "lib/queue.h"
 #include "tests/base_util.h"
@@ -304,6 +307,37 @@ START_TEST(test_pool_size)
 }
 END_TEST
 
+/* What cgroup v2 looks like below its root, made of plain files. */
+START_TEST(test_cpu_quota_is_the_lowest_around)
+{
+    char *root = base_test_mkdir();
+    const int fd = open(root, O_RDONLY | O_DIRECTORY);
+
+    ck_assert_int_eq(mkdirat(fd, "a", 0700), 0);
+    ck_assert_int_eq(mkdirat(fd, "a/b", 0700), 0);
+    ck_assert_uint_eq(base_cpu_quota(root, "0::/a/b\n"), UINT32_MAX);
+    ck_assert_int_eq(base_replace_file(fd, "a/b/cpu.max", "max 100000\n", 11, NULL), 0);
+    ck_assert_uint_eq(base_cpu_quota(root, "0::/a/b\n"), UINT32_MAX);
+    ck_assert_int_eq(base_replace_file(fd, "a/b/cpu.max", "250000 100000\n", 14, NULL), 0);
+    ck_assert_uint_eq(base_cpu_quota(root, "0::/a/b\n"), 3);
+    ck_assert_int_eq(base_replace_file(fd, "cpu.max", "150000 100000\n", 14, NULL), 0);
+    ck_assert_uint_eq(base_cpu_quota(root, "0::/a/b\n"), 2);
+    ck_assert_int_eq(base_replace_file(fd, "a/cpu.max", "1000 100000\n", 12, NULL), 0);
+    ck_assert_uint_eq(base_cpu_quota(root, "9:name=systemd:/\n0::/a/b\n"), 1);
+    ck_assert_uint_eq(base_cpu_quota(root, "0::/\n"), 2);
+    ck_assert_uint_eq(base_cpu_quota(root, "9:name=0::/a\n1:cpu:/\n"), UINT32_MAX);
+    ck_assert_int_eq(base_replace_file(fd, "a/b/cpu.max", "5 0\n", 4, NULL), 0);
+    ck_assert_int_eq(base_replace_file(fd, "a/cpu.max", "junk\n", 5, NULL), 0);
+    ck_assert_uint_eq(base_cpu_quota(root, "0::/a/b"), 2);
+
+    ck_assert_int_eq(unlinkat(fd, "a/b/cpu.max", 0), 0);
+    ck_assert_int_eq(unlinkat(fd, "a/b", AT_REMOVEDIR), 0);
+    ck_assert_int_eq(unlinkat(fd, "a/cpu.max", 0), 0);
+    (void)close(fd);
+    base_test_rmdir(root);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -320,6 +354,7 @@ main(void)
     tcase_add_test(pool, test_pool_respects_priority_then_order);
     tcase_add_test(pool, test_pool_runs_in_parallel_and_waits_without_spinning);
     tcase_add_test(pool, test_pool_size);
+    tcase_add_test(pool, test_cpu_quota_is_the_lowest_around);
     suite_add_tcase(suite, pool);
     return base_test_run(suite);
 }
