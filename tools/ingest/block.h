@@ -1,5 +1,17 @@
 /* Entries cut into blocks of whole records: the unit of parsing. Cutting is sequential and cheap
- * (newlines, quote state); parsing a block needs nothing but the block. */
+ * (newlines, quote state); parsing a block needs nothing but the block. Where the blocks of an
+ * entry end is a pure function of its bytes and the options.
+ *
+ * INGEST_AUTO goes by the extension of the innermost path, less the suffix of a compression that
+ * was undone: .jsonl .ndjson; .json (JSON lines where the first line is a value of its own and
+ * another follows, as many `.json` dumps are); .csv; .tsv; .txt .text .md; .svm .libsvm. Any other
+ * name: bytes with NULs or control characters are a file; what begins with an object is JSON or
+ * JSON lines; what has only lines of "label index:value ..." is libsvm; the rest is text.
+ *
+ * Records end: lines at LF (a CR before it belongs to the line and is the parser's to strip);
+ * CSV and TSV at LF, CR LF or CR outside quotes, a quote being one only at the start of a cell,
+ * as in RFC 4180; after a closing quote anything but a quote or delimiter goes on as unquoted
+ * text. The last record needs no line end, but is dropped where an archive breaks off. */
 #ifndef INGEST_BLOCK_H
 #define INGEST_BLOCK_H
 
@@ -36,7 +48,8 @@ struct ingest_block {
     uint64_t offset;               /* bytes of the entry before it */
     bool first, last;              /* of the entry. A UTF-8 BOM at the start is cut off */
     struct base_buf header;        /* CSV: bytes of the entry's header record (a copy in every
-                                    * block; empty with no_header); data never holds it */
+                                    * block, without its line end; empty with no_header); data
+                                    * never holds it. A header without rows gives a block, too */
     char delimiter, quote;         /* CSV: as used */
     struct ingest_rejects rejects; /* found by the walk or the cutter before or in this block */
 };

@@ -20,6 +20,7 @@
 #include "tools/ingest/crc32.h"
 #include "tools/ingest/entry.h"
 
+#define ROCK_RIDGE_IS_SAFE  3008008    /* libarchive 3.8.8 */
 #define RATIO_FLOOR         (64u << 20) /* bytes unpacked below which no ratio is too high */
 #define DEFAULT_RATIO       2000u
 #define DEFAULT_ENTRY_BYTES (UINT64_C(1) << 40)
@@ -67,12 +68,14 @@ char *
 ingest_level_error(const struct ingest_level *l)
 {
     const char *text = archive_error_string(l->a);
-    char *clean = text ? ingest_name_clean(text) : NULL, *out = NULL;
+    char *line = text ? strndup(text, strcspn(text, "\n")) : NULL;
+    char *clean = line ? ingest_name_clean(line) : NULL, *out = NULL;
 
     if (asprintf(&out, "%s: %s", ingest_kind_name(l->kind),
                  clean ? clean : "ends too early or is damaged") < 0)
         out = NULL;
     free(clean);
+    free(line);
     return out;
 }
 
@@ -209,12 +212,13 @@ all_zero(const uint8_t *p, size_t len)
     return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
 }
 
-/* A compressed stream came to its end: is it whole, and is nothing but padding behind it? */
+/* A compressed stream came to its end: is nothing but padding behind it? Its own bytes are fine
+ * either way. */
 static void
-filter_check_end(struct ingest_stack *s, uint32_t i)
+filter_check_rest(struct ingest_stack *s, uint32_t i, uint64_t consumed)
 {
     struct ingest_level *l = &s->levels[i];
-    const uint64_t consumed = (uint64_t)archive_filter_bytes(l->a, -1);
+    struct ingest_stream *st = &s->streams[i];
     const uint64_t left = l->in_bytes - BASE_MIN(consumed, l->in_bytes);
     bool padding = left == 0 || (left <= l->last_len &&
                                  all_zero(l->last + (l->last_len - left), (size_t)left));
@@ -222,19 +226,29 @@ filter_check_end(struct ingest_stack *s, uint32_t i)
     const uint8_t *p;
     size_t n;
 
-    if (l->kind == INGEST_KIND_GZIP && !gzip_is_right(l, consumed)) {
-        ingest_stack_break(s, i, INGEST_BAD_ARCHIVE, s->streams[i].filled,
-                           "gzip: the checksum does not match what was unpacked");
-        return;
-    }
     while ((n = ingest_stream_take(s, i - 1, SIZE_MAX, &p)) > 0) {
         padding = padding && all_zero(p, n);
         extra += n;
     }
-    if (!padding && !s->streams[i - 1].broken)
+    if (padding || s->streams[i - 1].broken)
+        return;
+    ingest_stack_break(s, i, INGEST_BAD_ARCHIVE, st->filled,
+                       "%s: %" PRIu64 " bytes behind its end are something else",
+                       ingest_kind_name(l->kind), extra);
+    st->broken = false;
+}
+
+static void
+filter_check_end(struct ingest_stack *s, uint32_t i)
+{
+    struct ingest_level *l = &s->levels[i];
+    const uint64_t consumed = (uint64_t)archive_filter_bytes(l->a, -1);
+
+    if (l->kind == INGEST_KIND_GZIP && !gzip_is_right(l, consumed))
         ingest_stack_break(s, i, INGEST_BAD_ARCHIVE, s->streams[i].filled,
-                           "%s: %" PRIu64 " bytes behind its end are something else",
-                           ingest_kind_name(l->kind), extra);
+                           "gzip: the checksum does not match what was unpacked");
+    else
+        filter_check_rest(s, i, consumed);
 }
 
 /* ------------------------------------------------------------- streams 1..: archive entries */
@@ -525,11 +539,7 @@ format_enable(struct archive *a, enum ingest_kind kind)
     case INGEST_KIND_AR:
         return archive_read_support_format_ar(a);
     case INGEST_KIND_TAR:
-        r = archive_read_support_format_tar(a);
-        /* `cat a.tar b.tar` is two archives, not one and some garbage */
-        return r == ARCHIVE_OK
-                   ? archive_read_set_format_option(a, "tar", "read_concatenated_archives", "1")
-                   : r;
+        return archive_read_support_format_tar(a);
     case INGEST_KIND_ZIP:
         return archive_read_support_format_zip(a);
     case INGEST_KIND_7ZIP:
@@ -537,7 +547,12 @@ format_enable(struct archive *a, enum ingest_kind kind)
     case INGEST_KIND_CPIO:
         return archive_read_support_format_cpio(a);
     case INGEST_KIND_ISO9660:
-        return archive_read_support_format_iso9660(a);
+        r = archive_read_support_format_iso9660(a);
+        /* Before this release a Rock Ridge entry that continues in itself made libarchive eat all
+         * memory and end the process; names are then those of Joliet or plain ISO 9660. */
+        return r == ARCHIVE_OK && archive_version_number() < ROCK_RIDGE_IS_SAFE
+                   ? archive_read_set_format_option(a, "iso9660", "rockridge", NULL)
+                   : r;
     case INGEST_KIND_RAR:
         return archive_read_support_format_rar(a);
     case INGEST_KIND_RAR5:

@@ -6,7 +6,8 @@ tools_ingest_libingest_la_LIBADD = $(LIBARCHIVE_LIBS) $(SIMDJSON_LIBS)
 
 # Sources: archives and files as streams of entries, entries as blocks of records.
 tools_ingest_libingest_la_SOURCES = \
-	tools/ingest/block.h tools/ingest/crc32.c tools/ingest/crc32.h tools/ingest/entry.h \
+	tools/ingest/block.h tools/ingest/crc32.c tools/ingest/crc32.h tools/ingest/cutter.c \
+	tools/ingest/detect.c tools/ingest/detect.h tools/ingest/entry.h \
 	tools/ingest/level.c tools/ingest/level.h \
 	tools/ingest/reject.c tools/ingest/reject.h \
 	tools/ingest/sniff.c tools/ingest/sniff.h \

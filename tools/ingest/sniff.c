@@ -28,7 +28,7 @@ starts_with(const struct view *v, const char *magic, size_t len)
 static bool
 is_gzip(const struct view *v) /* RFC 1952: method 8, reserved flags zero */
 {
-    return v->len >= 10 && STARTS_WITH(v, "\x1f\x8b\x08") && (v->p[3] & 0xe0) == 0;
+    return v->len >= 4 && STARTS_WITH(v, "\x1f\x8b\x08") && (v->p[3] & 0xe0) == 0;
 }
 
 static bool
@@ -76,8 +76,7 @@ is_lzma(const struct view *v)
 static bool
 is_lzip(const struct view *v)
 {
-    return v->len >= 6 && STARTS_WITH(v, "LZIP") && v->p[4] <= 1 && (v->p[5] & 0x1f) >= 12 &&
-           (v->p[5] & 0x1f) <= 29;
+    return v->len >= 5 && STARTS_WITH(v, "LZIP") && v->p[4] <= 1;
 }
 
 static bool
@@ -94,9 +93,9 @@ is_lz4(const struct view *v)
 }
 
 static bool
-is_zstd(const struct view *v) /* the frame descriptor's reserved bit is zero */
+is_zstd(const struct view *v)
 {
-    return v->len >= 5 && base_load_le32(v->p) == 0xfd2fb528u && (v->p[4] & 0x08) == 0;
+    return v->len >= 4 && base_load_le32(v->p) == 0xfd2fb528u;
 }
 
 /* Skippable frames are common to lz4 and zstd: the first other frame tells, if it is near. */
