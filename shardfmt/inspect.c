@@ -1,5 +1,5 @@
-/* One shard file, byte by byte: [header][gap page | gap piece ...][gap][footer][trailer]. Header,
- * footer and trailer are checked by fmt_footer_load(); this is the rest. */
+/* One shard file, byte by byte: [header][gap page | gap piece ...][gap][footer][trailer]. Footer and
+ * trailer are checked by fmt_footer_load(); this is the rest. */
 #include "config.h"
 
 #include "shardfmt/inspect.h"
@@ -77,44 +77,26 @@ extent_compare(const void *a, const void *b)
     return x->off < y->off ? -1 : x->off > y->off;
 }
 
-/* Pages and pieces in file order. Pieces stand before the pages of their row group, which is how a
- * piece is known to belong to it. */
 static void
 extents_fill(struct fmt_inspect *in)
 {
     const struct fmt_footer *f = in->footer;
     struct fmt_extent *e = in->extents;
-    uint32_t group;
 
     for (uint32_t g = 0; g < f->n_groups; g++) {
-        for (uint32_t c = 0; c < f->n_columns; c++) {
-            const uint32_t *const first = &f->chunk_first[(size_t)g * f->n_columns + c];
+        const uint32_t first = f->chunk_first[(size_t)g * f->n_columns];
+        const uint32_t end = f->chunk_first[(size_t)(g + 1) * f->n_columns];
 
-            for (uint32_t p = first[0]; p < first[1]; p++)
-                *e++ = (struct fmt_extent){.off = f->pages[p].off,
-                                           .len = f->pages[p].stored_len,
-                                           .hash = f->pages[p].hash,
-                                           .group = g,
-                                           .column = c,
-                                           .page = p - first[0]};
-        }
+        for (uint32_t p = f->piece_first[g]; p < f->piece_first[g + 1]; p++)
+            *e++ = (struct fmt_extent){f->pieces[p].off, f->pieces[p].stored_len, g};
+        for (uint32_t p = first; p < end; p++)
+            *e++ = (struct fmt_extent){f->pages[p].off, f->pages[p].stored_len, g};
     }
-    for (uint32_t p = 0; p < f->n_pieces; p++)
-        *e++ = (struct fmt_extent){.off = f->pieces[p].off,
-                                   .len = f->pieces[p].stored_len,
-                                   .hash = f->pieces[p].hash,
-                                   .column = FMT_EXTENT_PIECE,
-                                   .page = p};
     in->n_extents = (size_t)(e - in->extents);
+    for (size_t i = 0; i < in->n_extents; i++)
+        in->n_page_bytes += in->extents[i].len;
     if (in->n_extents)
         qsort(in->extents, in->n_extents, sizeof(*in->extents), extent_compare);
-    group = f->n_groups ? f->n_groups - 1 : 0;
-    for (size_t i = in->n_extents; i-- > 0;) {
-        if (in->extents[i].column == FMT_EXTENT_PIECE)
-            in->extents[i].group = group;
-        else
-            group = in->extents[i].group;
-    }
 }
 
 /* Where the footer begins: the trailer, which fmt_footer_load() has checked, knows its length. */
@@ -127,6 +109,7 @@ footer_begin(struct fmt_inspect *in, struct shard_error *err)
 
     if (r < 0)
         return r;
+    in->size = size;
     if (size < FMT_HEADER_SIZE + FMT_TRAILER_SIZE)
         return base_fail(err, SHARD_ETRUNC, "%s: %" PRIu64 " bytes", in->path, size);
     r = base_pread_full(in->fd, trailer, sizeof(trailer), size - FMT_TRAILER_SIZE, in->path, err);
@@ -256,27 +239,28 @@ bytes_read(const struct look *l, int64_t column, uint64_t off, uint64_t len)
         r = note(l, column, -1, off, len, without_path(e.text, l->in->path));
         return r < 0 ? r : 0;
     }
-    l->found->bytes += len;
     return 1;
 }
 
 static int
 pieces_look(struct look *l)
 {
-    for (size_t i = 0; i < l->in->n_extents; i++) {
-        const struct fmt_extent *e = &l->in->extents[i];
+    const struct fmt_footer *f = l->in->footer;
+
+    for (uint32_t i = f->piece_first[l->group]; i < f->piece_first[l->group + 1]; i++) {
+        const struct fmt_page *p = &f->pieces[i];
         int r;
 
-        if (e->column != FMT_EXTENT_PIECE || e->group != l->group)
-            continue;
         l->found->pages++;
-        r = bytes_read(l, -1, e->off, e->len);
-        if (r > 0 && base_hash64(l->s->buf.data, e->len, e->off) != e->hash)
-            r = note(l, -1, -1, e->off, e->len, NULL) < 0 ? -ENOMEM : 0;
+        l->found->bytes += p->stored_len;
+        r = bytes_read(l, -1, p->off, p->stored_len);
         if (r < 0)
             return r;
-        if (r == 0)
-            l->bad_piece = true;
+        if (r > 0 && base_hash64(l->s->buf.data, p->stored_len, p->off) == p->hash)
+            continue;
+        l->bad_piece = true;
+        if (r > 0 && note(l, -1, -1, p->off, p->stored_len, NULL) < 0)
+            return -ENOMEM;
     }
     return 0;
 }
@@ -341,6 +325,7 @@ chunk_look(struct look *l, uint32_t column)
     for (uint32_t i = 0; i < n_pages; i++) {
         const struct fmt_page *p = &f->pages[first[0] + i];
 
+        l->found->bytes += p->stored_len;
         l->s->stored[i] = l->s->buf.data + (p->off - off);
         if (base_hash64(l->s->stored[i], p->stored_len, p->off) == p->hash)
             continue;
@@ -392,7 +377,6 @@ gap_look(const struct look *l, uint64_t off, uint64_t end, const struct fmt_exte
         if (base_buf_reserve(&l->s->buf, (size_t)len) < 0)
             return base_fail(l->err, -ENOMEM, "%s", l->in->path);
         r = base_pread_full(l->in->fd, l->s->buf.data, (size_t)len, off, l->in->path, &e);
-        l->found->bytes += len;
         if (r >= 0 && all_zero(l->s->buf.data, (size_t)len)) {
             off += len;
             continue;
@@ -405,6 +389,24 @@ gap_look(const struct look *l, uint64_t off, uint64_t end, const struct fmt_exte
     return 0;
 }
 
+/* The header: nobody reads it to read the file, so nobody would notice. */
+static int
+header_look(const struct look *l)
+{
+    const struct fmt_finding f = {.group = -1, .column = -1, .page = -1};
+    uint8_t header[FMT_HEADER_SIZE];
+    struct shard_error e = {0};
+    int r;
+
+    r = base_pread_full(l->in->fd, header, sizeof(header), 0, l->in->path, &e);
+    if (r >= 0 && memcmp(header, l->in->footer->header, sizeof(header)) == 0)
+        return 0;
+    r = fmt_findings_add(l->found, &f,
+                         r < 0 ? without_path(e.text, l->in->path)
+                               : "the header is not the one that belongs to the footer");
+    return r < 0 ? base_fail(l->err, r, "%s", l->in->path) : 0;
+}
+
 int
 fmt_inspect_gaps(const struct fmt_inspect *in, struct fmt_inspect_scratch *s,
                  struct fmt_findings *ret, struct shard_error *err)
@@ -414,7 +416,8 @@ fmt_inspect_gaps(const struct fmt_inspect *in, struct fmt_inspect_scratch *s,
     char text[128];
     int r = 0;
 
-    ret->bytes += FMT_HEADER_SIZE; /* it and the footer were checked when the footer was loaded */
+    ret->bytes += in->size - in->n_page_bytes; /* the footer was checked when it was loaded */
+    r = header_look(&l);
     for (size_t i = 0; r >= 0 && i < in->n_extents; i++) {
         const struct fmt_extent *e = &in->extents[i];
         const struct fmt_finding f = {.group = e->group, .column = -1, .page = -1};

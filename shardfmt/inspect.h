@@ -8,15 +8,11 @@
 #include "lib/codec.h"
 #include "shardfmt/shard.h"
 
-/* Where the pages and pieces of a file stand, in file order. */
+/* Where a page or piece stands. */
 struct fmt_extent {
-    uint64_t off, hash;
-    uint32_t len;
-    uint32_t group;
-    uint32_t column; /* FMT_EXTENT_PIECE: a piece of an out-of-line value */
-    uint32_t page;   /* within its chunk; a piece: within the file */
+    uint64_t off;
+    uint32_t len, group;
 };
-#define FMT_EXTENT_PIECE UINT32_MAX
 
 /* An open file under inspection. Read-only once it is open: share freely. */
 struct fmt_inspect {
@@ -25,7 +21,8 @@ struct fmt_inspect {
     struct fmt_footer *footer;
     struct fmt_extent *extents; /* n_extents, by off */
     size_t n_extents;
-    uint64_t end;               /* where the footer begins */
+    uint64_t size, end;         /* of the file; where its footer begins */
+    uint64_t n_page_bytes;      /* sum of the extents */
 };
 
 /* Takes ownership of fd and footer, also on failure. */
@@ -66,7 +63,8 @@ void fmt_inspect_scratch_done(struct fmt_inspect_scratch *s);
 SHARD_NODISCARD int fmt_inspect_group(const struct fmt_inspect *in, uint32_t group,
                                       struct base_codec *codec, struct fmt_inspect_scratch *s,
                                       struct fmt_findings *ret, struct shard_error *err);
-/* Check that pages and pieces do not overlap and that all bytes between them are zero. */
+/* Check the header, that pages and pieces do not overlap, and that all bytes between them are
+ * zero. */
 SHARD_NODISCARD int fmt_inspect_gaps(const struct fmt_inspect *in, struct fmt_inspect_scratch *s,
                                      struct fmt_findings *ret, struct shard_error *err);
 /* Whether an error says that the machine is at its limits, and nothing about the data. */
