@@ -42,7 +42,10 @@ struct fmt_page {
 #define FMT_CODEC_NONE 0
 #define FMT_CODEC_ZSTD 1
 
-/* Verify the hash of the stored bytes of a page or piece and get its raw bytes into buf (what it
+/* Verify flags, codec and hash of the stored bytes of a page or piece. */
+SHARD_NODISCARD int fmt_page_verify(const struct fmt_page *p, const uint8_t *stored,
+                                    struct shard_error *err);
+/* Verify the stored bytes of a page or piece and get its raw bytes into buf (what it
  * held is gone). Returns 0, SHARD_ECHECKSUM, SHARD_ECORRUPT, SHARD_EUNSUPPORTED, -ENOMEM; err does
  * not say which page. */
 SHARD_NODISCARD int fmt_page_unpack(const struct fmt_page *p, const uint8_t *stored,

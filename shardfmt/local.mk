@@ -1,20 +1,30 @@
 # shardfmt/: the format. No threads of its own but in verify.
 noinst_LTLIBRARIES += shardfmt/libfmt.la
 shardfmt_libfmt_la_SOURCES = \
+	shardfmt/bitpack.c shardfmt/bitpack.h \
 	shardfmt/bits.c shardfmt/bits.h \
+	shardfmt/choose.c \
+	shardfmt/chunk.c \
 	shardfmt/column.c shardfmt/column.h \
-	shardfmt/group.h shardfmt/layout.h \
+	shardfmt/decode.c shardfmt/decode.h \
+	shardfmt/dict.c shardfmt/dict.h \
+	shardfmt/encode.c shardfmt/encode.h \
+	shardfmt/footer.c \
+	shardfmt/footer_write.c shardfmt/footer_write.h \
+	shardfmt/group.c shardfmt/group.h \
+	shardfmt/layout.h \
 	shardfmt/rowhash.c shardfmt/rowhash.h \
 	shardfmt/schema.c shardfmt/schema.h \
 	shardfmt/shard.h \
-	shardfmt/snapshot.h
+	shardfmt/stats.c shardfmt/stats.h \
+	shardfmt/writer.c
 shardfmt_libfmt_la_SOURCES += \
 	shardfmt/dataset.c \
 	shardfmt/inspect.c shardfmt/inspect.h \
 	shardfmt/manifest.c shardfmt/manifest.h \
 	shardfmt/open.c shardfmt/open.h \
 	shardfmt/publish.c \
-	shardfmt/snapshot.c \
+	shardfmt/snapshot.c shardfmt/snapshot.h \
 	shardfmt/table.c shardfmt/table.h \
 	shardfmt/utf8.c shardfmt/utf8.h \
 	shardfmt/verify.c

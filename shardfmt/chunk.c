@@ -1,0 +1,941 @@
+/* Decoding a column chunk: its pages, one behind the other, into one array.
+ *
+ * How large the array gets is known from the footer (data_len of the pages) before a page is looked
+ * at, and every page must come out at exactly its part of it. So each buffer is allocated once, and
+ * every write below is to a place whose room was checked. Text of a chunk with one zstd page is not
+ * copied: the array points into the decompressed page. */
+#include "config.h"
+#include "shardfmt/shard.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "lib/arith.h"
+#include "lib/compiler.h"
+#include "lib/endian.h"
+#include "lib/fail.h"
+#include "shardfmt/bits.h"
+#include "shardfmt/decode.h"
+
+#define ROLE(r) (1u << FMT_ROLE_##r)
+#define SHORT_COPY 32u /* strings up to this length are copied as so many bytes */
+
+struct fmt_decoded {
+    struct base_buf page; /* decompressed */
+    struct base_buf validity, offsets, indices, values;
+    struct base_buf dict_offsets;  /* uint32, of a string dictionary's entries */
+    struct base_buf piece, stored; /* of out-of-line values */
+};
+
+int
+fmt_decoded_new(struct fmt_decoded **ret)
+{
+    struct fmt_decoded *d = calloc(1, sizeof(*d));
+
+    if (d == NULL)
+        return -ENOMEM;
+    *ret = d;
+    return 0;
+}
+
+void
+fmt_decoded_free(struct fmt_decoded *d)
+{
+    if (d == NULL)
+        return;
+    base_buf_done(&d->page);
+    base_buf_done(&d->validity);
+    base_buf_done(&d->offsets);
+    base_buf_done(&d->indices);
+    base_buf_done(&d->values);
+    base_buf_done(&d->dict_offsets);
+    base_buf_done(&d->piece);
+    base_buf_done(&d->stored);
+    free(d);
+}
+
+uint64_t
+fmt_decoded_memory(const struct fmt_decoded *d)
+{
+    return sizeof(*d) + (uint64_t)d->page.cap + d->validity.cap + d->offsets.cap + d->indices.cap +
+           d->values.cap + d->dict_offsets.cap + d->piece.cap + d->stored.cap;
+}
+
+/* A chunk on its way. */
+struct decoding {
+    const struct fmt_footer *f;
+    const struct shard_field *field;
+    uint32_t group;
+    struct fmt_decoded *d;
+    struct base_codec *codec;
+    fmt_read_fn read;
+    void *read_arg;
+    struct shard_error *err;
+    bool var, is_int, is_signed;
+    size_t size;                 /* of a value; of an element of lists; 1 for strings; 0 for bool */
+    uint64_t n_rows, n_values;   /* of the chunk */
+    uint64_t row, value;         /* where the page at hand begins */
+    uint64_t n_nulls;
+    bool one_page;
+    const struct fmt_page *page;
+    struct fmt_page_in in;
+    uint64_t page_values;        /* of the page at hand */
+    const uint8_t *in_place;     /* values that need no copy, or NULL */
+};
+
+static int
+fail_memory(const struct decoding *c)
+{
+    return base_fail(c->err, -ENOMEM, "no memory for %" PRIu64 " values", c->n_values);
+}
+
+/* Room for len bytes in a buffer whose content does not matter. */
+static int
+room(const struct decoding *c, struct base_buf *b, uint64_t len)
+{
+    base_buf_reset(b);
+    return base_buf_reserve_exact(b, (size_t)len) < 0 ? fail_memory(c) : 0;
+}
+
+/* Where the values of the page at hand go. Room is made at the first call, for the whole chunk. */
+static uint8_t *
+values_at(struct decoding *c)
+{
+    struct base_buf *b = &c->d->values;
+    const uint64_t len = c->size ? c->n_values * c->size : fmt_bits_bytes(c->n_values);
+
+    if (b->len == 0 && room(c, b, len) < 0)
+        return NULL;
+    b->len = (size_t)len;
+    return b->data + c->value * c->size;
+}
+
+/* ----------------------------------------------------------------------------------- validity */
+
+/* The bits of the page at hand behind those before; NULL and 0 where no row of it is null. */
+static int
+decode_validity(struct decoding *c)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_VALIDITY];
+    const uint32_t n = c->in.n_rows;
+    struct base_buf *b = &c->d->validity;
+    uint64_t present = n;
+
+    if (s->data == NULL && b->len == 0)
+        return 0;
+    if (s->data && !c->field->nullable)
+        return base_fail(c->err, SHARD_ECORRUPT, "nulls in a column that has none");
+    if (b->len == 0) {
+        if (room(c, b, fmt_bits_bytes(c->n_rows)) < 0)
+            return -ENOMEM;
+        b->len = fmt_bits_bytes(c->n_rows);
+        fmt_bits_append_same(b->data, 0, true, c->row);
+    }
+    if (s->data == NULL) {
+        fmt_bits_append_same(b->data, c->row, true, n);
+        return 0;
+    }
+    if (s->count != n || s->size != 0)
+        return base_fail(c->err, SHARD_ECORRUPT, "validity of %" PRIu32 " rows", s->count);
+    if (s->encoding == FMT_ENC_CONST && s->len == 1 && *s->data <= 1) {
+        present = *s->data ? n : 0;
+        fmt_bits_append_same(b->data, c->row, *s->data, n);
+    } else if (s->encoding == FMT_ENC_PLAIN && s->len == fmt_bits_bytes(n) &&
+               fmt_bits_tail_clear(s->data, n)) {
+        present = fmt_bits_count(s->data, 0, n);
+        fmt_bits_append(b->data, c->row, s->data, 0, n);
+    } else {
+        return base_fail(c->err, SHARD_ECORRUPT, "validity bits are broken");
+    }
+    c->n_nulls += n - present;
+    return 0;
+}
+
+static bool
+page_has_nulls(const struct decoding *c)
+{
+    return c->in.streams[FMT_ROLE_VALIDITY].data != NULL;
+}
+
+static bool
+row_is_null(const struct decoding *c, uint64_t i)
+{
+    return page_has_nulls(c) && !fmt_bits_get(c->d->validity.data, c->row + i);
+}
+
+/* Null rows hold zeros, whatever their slots held. */
+static void
+clear_nulls(const struct decoding *c, uint8_t *values)
+{
+    if (!page_has_nulls(c))
+        return;
+    for (uint64_t i = 0; i < c->in.n_rows; i++)
+        if (row_is_null(c, i))
+            memset(values + i * c->size, 0, c->size);
+}
+
+/* ------------------------------------------------------------------------------------ numbers */
+
+#define GATHER(T)                                                                                  \
+    do {                                                                                           \
+        T *d = (T *)(void *)dst;                                                                   \
+        for (int i = 0; i < n; i++)                                                                \
+            memcpy(&d[i], dict + (size_t)codes[i] * sizeof(T), sizeof(T));                         \
+    } while (0)
+
+/* Values of a dictionary for n codes, all of which were checked. */
+static void
+gather(const uint8_t *dict, const uint32_t *codes, int n, size_t size, uint8_t *dst)
+{
+    switch (size) {
+    case 1:
+        GATHER(uint8_t);
+        break;
+    case 2:
+        GATHER(uint16_t);
+        break;
+    case 4:
+        GATHER(uint32_t);
+        break;
+    default:
+        GATHER(uint64_t);
+        break;
+    }
+}
+
+/* The next codes, all below n_entries. Returns how many. */
+static int
+codes_next(struct fmt_ints_reader *r, uint32_t n_entries, uint32_t codes[FMT_FOR_BLOCK],
+           struct shard_error *err)
+{
+    int n = fmt_ints_next(r, codes, err);
+    uint32_t top = 0;
+
+    for (int i = 0; i < n; i++)
+        top = codes[i] > top ? codes[i] : top;
+    if (n > 0 && top >= n_entries)
+        return base_fail(err, SHARD_ECORRUPT, "code %" PRIu32 " of a dictionary of %" PRIu32, top,
+                         n_entries);
+    return n;
+}
+
+static int
+decode_number_dict(struct decoding *c, uint64_t n, uint8_t *dst)
+{
+    const struct fmt_stream_in *dict = &c->in.streams[FMT_ROLE_DICT_VALUES];
+    uint32_t codes[FMT_FOR_BLOCK];
+    struct fmt_ints_reader r;
+    int k;
+
+    if (dict->data == NULL || c->in.streams[FMT_ROLE_CODES].data == NULL ||
+        c->in.streams[FMT_ROLE_VALUES].len != 0)
+        return base_fail(c->err, SHARD_ECORRUPT, "a dictionary is incomplete");
+    if (dict->encoding != FMT_ENC_PLAIN || dict->size != c->size ||
+        dict->len != (uint64_t)dict->count * c->size)
+        return base_fail(c->err, SHARD_ECORRUPT, "dictionary of %" PRIu32 " values in %" PRIu32
+                         " bytes", dict->count, dict->len);
+    k = fmt_ints_open(&r, &c->in.streams[FMT_ROLE_CODES], sizeof(uint32_t), true, false,
+                      (size_t)n, c->err);
+    while (k >= 0 && r.left) {
+        k = codes_next(&r, dict->count, codes, c->err);
+        if (k >= 0) {
+            gather(dict->data, codes, k, c->size, dst);
+            dst += (size_t)k * c->size;
+        }
+    }
+    return k < 0 ? k : 0;
+}
+
+/* n values of VALUES, by themselves or through a dictionary. */
+static int
+decode_numbers(struct decoding *c, uint64_t n, uint8_t *dst)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_VALUES];
+
+    if (s->encoding != FMT_ENC_DICT) {
+        if (c->in.streams[FMT_ROLE_CODES].data || c->in.streams[FMT_ROLE_DICT_VALUES].data)
+            return base_fail(c->err, SHARD_ECORRUPT, "a dictionary that nothing refers to");
+        return fmt_ints_all(s, c->size, c->is_int, c->is_signed, (size_t)n, dst, c->err);
+    }
+    if (s->count != n || s->size != c->size)
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " values of %u bytes", s->count,
+                         s->size);
+    return decode_number_dict(c, n, dst);
+}
+
+/* A plain stream that the array can point at: the only page, decompressed, aligned. */
+static uint8_t *
+in_place(const struct decoding *c, const struct fmt_stream_in *s, uint64_t n)
+{
+    const uint8_t *page = c->d->page.data;
+
+    if (!c->one_page || c->page->codec == FMT_CODEC_NONE || s->encoding != FMT_ENC_PLAIN ||
+        s->size != c->size || s->count != n || s->len != n * c->size ||
+        (uintptr_t)s->data % FMT_ALIGN || c->in.streams[FMT_ROLE_CODES].data ||
+        c->in.streams[FMT_ROLE_DICT_VALUES].data)
+        return NULL;
+    return c->d->page.data + (s->data - page);
+}
+
+/* n values of VALUES to where they belong; *ret says where that is. */
+static int
+place_numbers(struct decoding *c, uint64_t n, uint8_t **ret)
+{
+    uint8_t *dst = in_place(c, &c->in.streams[FMT_ROLE_VALUES], n);
+
+    if (dst) {
+        c->in_place = dst;
+        *ret = dst;
+        return 0;
+    }
+    dst = values_at(c);
+    if (dst == NULL)
+        return -ENOMEM;
+    *ret = dst;
+    return decode_numbers(c, n, dst);
+}
+
+static int
+decode_bools(struct decoding *c)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_VALUES];
+    const uint32_t n = c->in.n_rows;
+    uint8_t *dst = values_at(c);
+
+    if (dst == NULL)
+        return -ENOMEM;
+    if (s->count != n || s->size != 0)
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bits", s->count);
+    if (s->encoding == FMT_ENC_CONST && s->len == 1 && *s->data <= 1)
+        fmt_bits_append_same(dst, c->row, *s->data, n);
+    else if (s->encoding == FMT_ENC_PLAIN && s->len == fmt_bits_bytes(n) &&
+             fmt_bits_tail_clear(s->data, n))
+        fmt_bits_append(dst, c->row, s->data, 0, n);
+    else
+        return base_fail(c->err, SHARD_ECORRUPT, "bits are broken");
+    for (uint64_t i = 0; i < n && page_has_nulls(c); i++)
+        if (row_is_null(c, i))
+            dst[(c->row + i) >> 3] &= (uint8_t) ~(1u << ((c->row + i) & 7));
+    return 0;
+}
+
+static int
+decode_fixed(struct decoding *c)
+{
+    const uint32_t dict =
+        c->field->type == SHARD_TYPE_BOOL ? 0 : ROLE(DICT_VALUES) | ROLE(CODES);
+    uint8_t *values;
+    int r = fmt_page_expect(&c->in, ROLE(VALUES), ROLE(VALIDITY) | dict, c->err);
+
+    if (r < 0)
+        return r;
+    if (c->field->type == SHARD_TYPE_BOOL)
+        return decode_bools(c);
+    r = place_numbers(c, c->in.n_rows, &values);
+    if (r == 0)
+        clear_nulls(c, values);
+    return r;
+}
+
+/* -------------------------------------------------------------------------- out-of-line values */
+
+struct overflow {
+    uint32_t row, first, n_pieces;
+    uint64_t len; /* bytes */
+};
+
+static struct overflow
+overflow_load(const struct decoding *c, uint32_t i)
+{
+    const uint8_t *p = c->in.streams[FMT_ROLE_OVERFLOW].data + (size_t)i * FMT_OVERFLOW_ENTRY;
+
+    return (struct overflow){.row = base_load_le32(p),
+                             .first = base_load_le32(p + 4),
+                             .len = base_load_le64(p + 8),
+                             .n_pieces = base_load_le32(p + 16)};
+}
+
+static uint32_t
+overflow_count(const struct decoding *c)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_OVERFLOW];
+
+    return s->data ? s->count : 0;
+}
+
+/* Bytes of one element in values and indices together. */
+static size_t
+elem_bytes(const struct decoding *c)
+{
+    return c->size + (c->field->type == SHARD_TYPE_SPARSE ? sizeof(uint32_t) : 0);
+}
+
+/* One entry: a row that is there, whose pieces exist and have its bytes. */
+static int
+overflow_check(const struct decoding *c, const struct overflow *o, int64_t last_row)
+{
+    const uint32_t first = c->f->piece_first[c->group];
+    const uint32_t n = c->f->piece_first[c->group + 1] - first;
+    uint64_t len = 0;
+
+    if (o->row >= c->in.n_rows || o->row <= last_row || row_is_null(c, o->row))
+        return base_fail(c->err, SHARD_ECORRUPT, "out-of-line value of row %" PRIu32, o->row);
+    if (o->first > n || o->n_pieces > n - o->first)
+        return base_fail(c->err, SHARD_ECORRUPT, "piece %" PRIu32 " of %" PRIu32, o->first, n);
+    for (uint32_t i = 0; i < o->n_pieces; i++)
+        len += c->f->pieces[first + o->first + i].raw_len;
+    if (len != o->len || len > FMT_CHUNK_DATA_MAX || len % elem_bytes(c))
+        return base_fail(c->err, SHARD_ECORRUPT,
+                         "out-of-line value of %" PRIu64 " bytes in pieces of %" PRIu64, o->len,
+                         len);
+    return 0;
+}
+
+/* Put the lengths of out-of-line rows into lens, where they must be 0. *ret: their elements. */
+static int
+overflow_lengths(const struct decoding *c, uint32_t *lens, uint64_t *ret)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_OVERFLOW];
+    int64_t last_row = -1;
+    uint64_t sum = 0;
+
+    if (s->data && (s->encoding != FMT_ENC_PLAIN || s->size != FMT_OVERFLOW_ENTRY ||
+                    s->len != (uint64_t)s->count * FMT_OVERFLOW_ENTRY))
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " out-of-line values in %" PRIu32
+                         " bytes", s->count, s->len);
+    for (uint32_t i = 0; i < overflow_count(c); i++) {
+        const struct overflow o = overflow_load(c, i);
+        int r = overflow_check(c, &o, last_row);
+
+        if (r < 0)
+            return r;
+        if (lens[o.row] != 0)
+            return base_fail(c->err, SHARD_ECORRUPT, "row %" PRIu32 " has two values", o.row);
+        lens[o.row] = (uint32_t)(o.len / elem_bytes(c));
+        sum += lens[o.row];
+        last_row = o.row;
+    }
+    *ret = sum;
+    return 0;
+}
+
+/* Read, verify and unpack a piece into d->piece. */
+static int
+piece_fetch(const struct decoding *c, const struct fmt_page *piece)
+{
+    struct fmt_decoded *d = c->d;
+    int r;
+
+    if (c->read == NULL)
+        return base_fail(c->err, SHARD_EUNSUPPORTED, "out-of-line values cannot be read here");
+    if (room(c, &d->stored, piece->stored_len) < 0)
+        return -ENOMEM;
+    r = c->read(c->read_arg, piece->off, d->stored.data, piece->stored_len, c->err);
+    return r < 0 ? r : fmt_page_unpack(piece, d->stored.data, c->codec, &d->piece, c->err);
+}
+
+/* Bytes that go to one place, then to another: a sparse vector's indices and values. */
+struct sink {
+    uint8_t *to[2];
+    size_t left[2];
+};
+
+static void
+sink_put(struct sink *s, const uint8_t *data, size_t len)
+{
+    for (int i = 0; i < 2; i++) {
+        const size_t k = BASE_MIN(len, s->left[i]);
+
+        if (k == 0)
+            continue;
+        memcpy(s->to[i], data, k);
+        s->to[i] += k;
+        s->left[i] -= k;
+        data += k;
+        len -= k;
+    }
+}
+
+static int
+overflow_fetch(const struct decoding *c, const struct overflow *o, struct sink *s)
+{
+    const uint32_t first = c->f->piece_first[c->group] + o->first;
+    int r = 0;
+
+    for (uint32_t i = 0; i < o->n_pieces && r == 0; i++) {
+        r = piece_fetch(c, &c->f->pieces[first + i]);
+        if (r == 0)
+            sink_put(s, c->d->piece.data, c->d->piece.len);
+    }
+    return r;
+}
+
+/* Elements of inline rows stand packed at the end of the page's part of an array; move those of
+ * rows [from, to) to where they belong. */
+static void
+move_inline(const int32_t *ends, uint64_t value0, uint32_t from, uint32_t to, size_t size,
+            uint8_t *base, uint8_t **inlined)
+{
+    const uint64_t a = (uint64_t)ends[(int64_t)from - 1] - value0;
+    const uint64_t b = (uint64_t)ends[(int64_t)to - 1] - value0;
+    const size_t len = (size_t)(b - a) * size;
+
+    memmove(base + a * size, *inlined, len);
+    *inlined += len;
+}
+
+/* Interleave inline elements with out-of-line ones. values and indices (NULL but for sparse) are
+ * the page's parts, their last n_inline elements being the inline ones. The places to write to never
+ * overtake those still to be read: what is between them is the out-of-line rows still to come. */
+static int
+overflow_merge(const struct decoding *c, uint8_t *values, uint8_t *indices, uint64_t n_inline)
+{
+    const int32_t *ends = (const int32_t *)(const void *)c->d->offsets.data + c->row + 1;
+    uint8_t *from = values + (c->page_values - n_inline) * c->size;
+    uint8_t *from_index =
+        indices ? indices + (c->page_values - n_inline) * sizeof(uint32_t) : NULL;
+    const uint32_t n = overflow_count(c);
+    uint32_t row = 0;
+
+    for (uint32_t i = 0; i <= n; i++) {
+        const struct overflow o = i < n ? overflow_load(c, i) : (struct overflow){.row = 0};
+        const uint32_t to = i < n ? o.row : c->in.n_rows;
+        uint64_t at, count;
+        struct sink s;
+        int r;
+
+        move_inline(ends, c->value, row, to, c->size, values, &from);
+        if (indices)
+            move_inline(ends, c->value, row, to, sizeof(uint32_t), indices, &from_index);
+        if (i == n)
+            break;
+        at = (uint64_t)ends[(int64_t)o.row - 1] - c->value;
+        count = o.len / elem_bytes(c);
+        s = indices ? (struct sink){{indices + at * sizeof(uint32_t), values + at * c->size},
+                                    {(size_t)count * sizeof(uint32_t), (size_t)count * c->size}}
+                    : (struct sink){{values + at * c->size, NULL}, {(size_t)count * c->size, 0}};
+        r = overflow_fetch(c, &o, &s);
+        if (r < 0)
+            return r;
+        row = o.row + 1;
+    }
+    return 0;
+}
+
+/* -------------------------------------------------------------------- lengths become offsets */
+
+/* Turn n lengths, which are null rows' zeros included, into the offsets behind value0. */
+static int
+lengths_sum(const struct decoding *c, uint32_t *lens, uint32_t n)
+{
+    int32_t *ends = (int32_t *)(void *)lens;
+    uint64_t end = c->value, limit = c->value + c->page_values;
+
+    for (uint32_t i = 0; i < n; i++) {
+        end += lens[i];
+        if (end > limit)
+            return base_fail(c->err, SHARD_ECORRUPT, "lengths exceed the %" PRIu64 " of the page",
+                             c->page_values);
+        ends[i] = (int32_t)end;
+    }
+    if (end != limit)
+        return base_fail(c->err, SHARD_ECORRUPT, "lengths add up to %" PRIu64 " instead of %" PRIu64,
+                         end - c->value, c->page_values);
+    return 0;
+}
+
+/* LENGTHS and OVERFLOW into the page's part of the offsets. *ret_inline: elements in the page. */
+static int
+decode_lengths(struct decoding *c, uint64_t *ret_inline)
+{
+    uint32_t *lens = (uint32_t *)(void *)c->d->offsets.data + c->row + 1;
+    const uint32_t n = c->in.n_rows;
+    uint64_t n_over = 0;
+    int r = fmt_ints_all(&c->in.streams[FMT_ROLE_LENGTHS], sizeof(*lens), true, false, n, lens,
+                         c->err);
+
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < n && page_has_nulls(c); i++)
+        if (lens[i] && row_is_null(c, i))
+            return base_fail(c->err, SHARD_ECORRUPT, "null row %" PRIu32 " has a length", i);
+    r = overflow_lengths(c, lens, &n_over);
+    if (r < 0)
+        return r;
+    if (n_over > c->page_values)
+        return base_fail(c->err, SHARD_ECORRUPT, "out-of-line values exceed the page");
+    *ret_inline = c->page_values - n_over;
+    return lengths_sum(c, lens, n);
+}
+
+/* ------------------------------------------------------------------------------------ strings */
+
+/* Offsets of the dictionary's entries into d->dict_offsets. */
+static int
+decode_dict_lengths(struct decoding *c)
+{
+    const struct fmt_stream_in *lengths = &c->in.streams[FMT_ROLE_DICT_LENGTHS];
+    const struct fmt_stream_in *bytes = &c->in.streams[FMT_ROLE_DICT_BYTES];
+    struct base_buf *b = &c->d->dict_offsets;
+    const uint32_t n = lengths->count;
+    uint64_t end = 0;
+    uint32_t *offsets;
+    int r;
+
+    if (n > c->in.n_rows)
+        return base_fail(c->err, SHARD_ECORRUPT, "dictionary of %" PRIu32 " for %" PRIu32 " rows",
+                         n, c->in.n_rows);
+    if (bytes->encoding != FMT_ENC_PLAIN || bytes->size != 1 || bytes->count != bytes->len)
+        return base_fail(c->err, SHARD_ECORRUPT, "dictionary bytes are broken");
+    if (room(c, b, ((uint64_t)n + 1) * sizeof(*offsets)) < 0)
+        return -ENOMEM;
+    offsets = (uint32_t *)(void *)b->data;
+    offsets[0] = 0;
+    r = fmt_ints_all(lengths, sizeof(*offsets), true, false, n, offsets + 1, c->err);
+    for (uint32_t i = 1; i <= n && r == 0; i++) {
+        end += offsets[i];
+        if (end > bytes->len)
+            r = base_fail(c->err, SHARD_ECORRUPT, "dictionary entries exceed its bytes");
+        offsets[i] = (uint32_t)end;
+    }
+    if (r == 0 && end != bytes->len)
+        r = base_fail(c->err, SHARD_ECORRUPT, "dictionary bytes that no entry has");
+    return r;
+}
+
+/* Lengths of the rows, by their codes, as offsets. */
+static int
+dict_offsets(struct decoding *c)
+{
+    const uint32_t *entry = (const uint32_t *)(const void *)c->d->dict_offsets.data;
+    uint32_t *lens = (uint32_t *)(void *)c->d->offsets.data + c->row + 1, codes[FMT_FOR_BLOCK];
+    const uint32_t n_entries = c->in.streams[FMT_ROLE_DICT_LENGTHS].count;
+    struct fmt_ints_reader rd;
+    uint32_t row = 0;
+    int r = fmt_ints_open(&rd, &c->in.streams[FMT_ROLE_CODES], sizeof(uint32_t), true, false,
+                          c->in.n_rows, c->err);
+
+    while (r >= 0 && rd.left) {
+        r = codes_next(&rd, n_entries, codes, c->err);
+        for (int i = 0; i < r; i++, row++)
+            lens[row] = entry[codes[i] + 1] - entry[codes[i]];
+    }
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < c->in.n_rows && page_has_nulls(c); i++)
+        if (row_is_null(c, i))
+            lens[i] = 0;
+    return lengths_sum(c, lens, c->in.n_rows);
+}
+
+/* Copy len bytes, SHORT_COPY at a time where there is room to read so many. What is written behind
+ * len is overwritten by the next row, or lies in the buffer's slack. */
+static inline void
+copy_short(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *src_end)
+{
+    if (len <= SHORT_COPY && SHORT_COPY <= (size_t)(src_end - src))
+        memcpy(dst, src, SHORT_COPY);
+    else
+        memcpy(dst, src, len);
+}
+
+/* The rows' bytes, by their codes. Offsets are done, so codes and room are known to be good. */
+static int
+dict_copy(struct decoding *c, uint8_t *dst)
+{
+    const uint32_t *entry = (const uint32_t *)(const void *)c->d->dict_offsets.data;
+    const int32_t *ends = (const int32_t *)(const void *)c->d->offsets.data + c->row + 1;
+    const uint8_t *dict = c->in.streams[FMT_ROLE_DICT_BYTES].data;
+    uint32_t codes[FMT_FOR_BLOCK];
+    struct fmt_ints_reader rd;
+    int64_t at = (int64_t)c->value;
+    int r = fmt_ints_open(&rd, &c->in.streams[FMT_ROLE_CODES], sizeof(uint32_t), true, false,
+                          c->in.n_rows, c->err);
+
+    while (r >= 0 && rd.left) {
+        r = fmt_ints_next(&rd, codes, c->err);
+        for (int i = 0; i < r; i++) {
+            copy_short(dst, dict + entry[codes[i]], (size_t)(*ends - at), c->in.end);
+            dst += *ends - at;
+            at = *ends++;
+        }
+    }
+    return r < 0 ? r : 0;
+}
+
+static int
+decode_string_dict(struct decoding *c)
+{
+    uint8_t *dst;
+    int r = fmt_page_expect(&c->in,
+                            ROLE(BYTES) | ROLE(DICT_LENGTHS) | ROLE(DICT_BYTES) | ROLE(CODES),
+                            ROLE(VALIDITY), c->err);
+
+    if (r < 0)
+        return r;
+    if (c->in.streams[FMT_ROLE_BYTES].count != c->page_values ||
+        c->in.streams[FMT_ROLE_BYTES].len != 0)
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bytes instead of %" PRIu64,
+                         c->in.streams[FMT_ROLE_BYTES].count, c->page_values);
+    r = decode_dict_lengths(c);
+    if (r == 0)
+        r = dict_offsets(c);
+    if (r < 0)
+        return r;
+    dst = values_at(c);
+    return dst == NULL ? -ENOMEM : dict_copy(c, dst);
+}
+
+static int
+decode_strings(struct decoding *c)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_BYTES];
+    uint64_t n_inline;
+    uint8_t *dst;
+    int r;
+
+    if (s->data && s->encoding == FMT_ENC_DICT)
+        return decode_string_dict(c);
+    r = fmt_page_expect(&c->in, ROLE(LENGTHS) | ROLE(BYTES), ROLE(VALIDITY) | ROLE(OVERFLOW),
+                        c->err);
+    if (r == 0)
+        r = decode_lengths(c, &n_inline);
+    if (r < 0)
+        return r;
+    if (s->encoding != FMT_ENC_PLAIN)
+        return base_fail(c->err, SHARD_EUNSUPPORTED, "encoding %s of the stream of bytes",
+                         fmt_encoding_name((enum fmt_encoding)s->encoding));
+    if (s->size != 1 || s->count != s->len || s->len != n_inline)
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bytes instead of %" PRIu64, s->len,
+                         n_inline);
+    c->in_place = in_place(c, s, c->page_values);
+    if (c->in_place)
+        return 0;
+    dst = values_at(c);
+    if (dst == NULL)
+        return -ENOMEM;
+    memcpy(dst + (c->page_values - n_inline), s->data, s->len);
+    return overflow_count(c) ? overflow_merge(c, dst, NULL, n_inline) : 0;
+}
+
+/* -------------------------------------------------------------------------- lists and sparse */
+
+static int
+decode_indices(struct decoding *c, uint64_t n_inline, uint8_t **ret)
+{
+    struct base_buf *b = &c->d->indices;
+    uint8_t *dst;
+
+    if (b->len == 0 && room(c, b, c->n_values * sizeof(uint32_t)) < 0)
+        return -ENOMEM;
+    b->len = (size_t)c->n_values * sizeof(uint32_t);
+    *ret = b->data + c->value * sizeof(uint32_t);
+    dst = *ret + (c->page_values - n_inline) * sizeof(uint32_t);
+    return fmt_ints_all(&c->in.streams[FMT_ROLE_INDICES], sizeof(uint32_t), true, false,
+                        (size_t)n_inline, dst, c->err);
+}
+
+/* The indices of every row ascend. */
+static int
+check_indices(const struct decoding *c)
+{
+    const int32_t *offsets = (const int32_t *)(const void *)c->d->offsets.data + c->row;
+    const uint32_t *indices = (const uint32_t *)(const void *)c->d->indices.data;
+
+    for (uint32_t row = 0; row < c->in.n_rows; row++)
+        for (int32_t i = offsets[row] + 1; i < offsets[row + 1]; i++)
+            if (indices[i - 1] >= indices[i])
+                return base_fail(c->err, SHARD_ECORRUPT, "indices of row %" PRIu32
+                                 " do not ascend", row);
+    return 0;
+}
+
+static int
+decode_lists(struct decoding *c)
+{
+    const bool sparse = c->field->type == SHARD_TYPE_SPARSE;
+    uint8_t *values, *indices = NULL;
+    uint64_t n_inline;
+    int r = fmt_page_expect(&c->in,
+                            ROLE(LENGTHS) | ROLE(VALUES) | (sparse ? ROLE(INDICES) : 0),
+                            ROLE(VALIDITY) | ROLE(DICT_VALUES) | ROLE(CODES) | ROLE(OVERFLOW),
+                            c->err);
+
+    if (r == 0)
+        r = decode_lengths(c, &n_inline);
+    if (r == 0 && sparse)
+        r = decode_indices(c, n_inline, &indices);
+    if (r < 0)
+        return r;
+    if (overflow_count(c) == 0) {
+        r = place_numbers(c, n_inline, &values);
+    } else {
+        values = values_at(c);
+        if (values == NULL)
+            return -ENOMEM;
+        r = decode_numbers(c, n_inline, values + (c->page_values - n_inline) * c->size);
+        if (r == 0)
+            r = overflow_merge(c, values, indices, n_inline);
+    }
+    return r == 0 && sparse ? check_indices(c) : r;
+}
+
+/* ---------------------------------------------------------------------------------- the chunk */
+
+/* Values in data_len raw bytes of n rows; false where they do not go up. */
+static bool
+count_values(const struct decoding *c, uint64_t data_len, uint64_t n, uint64_t *ret)
+{
+    const size_t each = c->size ? elem_bytes(c) : 1;
+
+    if (!c->var) {
+        *ret = n;
+        return data_len == n * each;
+    }
+    if (data_len < n * sizeof(int32_t))
+        return false;
+    data_len -= n * sizeof(int32_t);
+    *ret = data_len / each;
+    return data_len % each == 0;
+}
+
+/* Verify, unpack and decode one page behind what is there. */
+static int
+decode_page(struct decoding *c, const uint8_t *stored)
+{
+    const struct fmt_page *p = c->page;
+    const uint8_t *raw = stored;
+    int r;
+
+    if (!count_values(c, p->data_len, p->n_rows, &c->page_values))
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bytes of data in %" PRIu32 " rows",
+                         p->data_len, p->n_rows);
+    if (p->codec == FMT_CODEC_NONE) {
+        r = fmt_page_verify(p, stored, c->err);
+    } else {
+        r = fmt_page_unpack(p, stored, c->codec, &c->d->page, c->err);
+        raw = c->d->page.data;
+    }
+    if (r == 0)
+        r = fmt_page_parse(raw, p->raw_len, p->n_rows, &c->in, c->err);
+    if (r == 0)
+        r = decode_validity(c);
+    if (r < 0)
+        return r;
+    if (!c->var)
+        r = decode_fixed(c);
+    else if (c->field->type == SHARD_TYPE_STRING || c->field->type == SHARD_TYPE_BINARY)
+        r = decode_strings(c);
+    else
+        r = decode_lists(c);
+    c->row += p->n_rows;
+    c->value += c->page_values;
+    return r;
+}
+
+/* What the footer says about the chunk. */
+static int
+decoding_begin(struct decoding *c, const struct fmt_page *pages, uint32_t n_pages)
+{
+    const enum shard_type t = c->field->type;
+    const enum shard_type number = c->field->elem ? c->field->elem : t;
+    char name[32];
+    uint64_t data_len = 0;
+
+    if (!fmt_type_known(t, c->field->elem))
+        return base_fail(c->err, SHARD_EUNSUPPORTED, "type %s, which this build lacks",
+                         shard_field_type_name(c->field, name));
+    c->var = t >= SHARD_TYPE_STRING;
+    c->size = t == SHARD_TYPE_STRING || t == SHARD_TYPE_BINARY ? 1 : shard_type_size(number);
+    c->is_int = number != SHARD_TYPE_FLOAT32 && number != SHARD_TYPE_FLOAT64;
+    c->is_signed = number >= SHARD_TYPE_INT8 && number <= SHARD_TYPE_INT64;
+    c->one_page = n_pages == 1;
+    for (uint32_t i = 0; i < n_pages; i++)
+        data_len += pages[i].data_len;
+    if (!count_values(c, data_len, c->n_rows, &c->n_values))
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu64 " bytes of data in %" PRIu64 " rows",
+                         data_len, c->n_rows);
+    base_buf_reset(&c->d->validity);
+    base_buf_reset(&c->d->indices);
+    base_buf_reset(&c->d->values);
+    if (c->var) {
+        if (room(c, &c->d->offsets, (c->n_rows + 1) * sizeof(int32_t)) < 0)
+            return -ENOMEM;
+        memset(c->d->offsets.data, 0, sizeof(int32_t));
+    }
+    return 0;
+}
+
+static void
+decoding_array(const struct decoding *c, struct shard_array *ret)
+{
+    static const uint8_t nothing[FMT_ALIGN] BASE_ALIGNED(FMT_ALIGN);
+    const struct fmt_decoded *d = c->d;
+
+    *ret = (struct shard_array){.type = c->field->type,
+                                .elem = c->field->elem,
+                                .n_rows = c->n_rows,
+                                .n_nulls = c->n_nulls,
+                                .n_values = c->n_values,
+                                .validity = c->n_nulls ? d->validity.data : NULL,
+                                .values = nothing};
+    if (c->in_place)
+        ret->values = c->in_place;
+    else if (d->values.len)
+        ret->values = d->values.data;
+    if (c->var)
+        ret->offsets = (const void *)d->offsets.data;
+    if (c->field->type == SHARD_TYPE_SPARSE)
+        ret->indices = d->indices.len ? (const void *)d->indices.data : (const void *)nothing;
+}
+
+int
+fmt_chunk_decode(const struct fmt_footer *f, uint32_t group, uint32_t column,
+                 const uint8_t *const *stored, struct base_codec *codec, fmt_read_fn read,
+                 void *read_arg, const char *file, struct fmt_decoded *d,
+                 struct shard_array *ret_array, struct shard_error *err)
+{
+    const size_t chunk = (size_t)group * f->n_columns + column;
+    const struct fmt_page *pages = f->pages + f->chunk_first[chunk];
+    const uint32_t n_pages = f->chunk_first[chunk + 1] - f->chunk_first[chunk];
+    struct decoding c = {.f = f,
+                         .field = &f->schema.fields[column],
+                         .group = group,
+                         .d = d,
+                         .codec = codec,
+                         .read = read,
+                         .read_arg = read_arg,
+                         .err = err,
+                         .n_rows = f->group_rows[group]};
+    uint32_t i = 0;
+    int r = decoding_begin(&c, pages, n_pages);
+
+    for (; i < n_pages && r == 0; i++) {
+        c.page = &pages[i];
+        r = decode_page(&c, stored[i]);
+    }
+    if (r < 0)
+        return base_fail_in(err, r, "%s: row group %" PRIu32 ", column %" PRIu32 " (%s), page %"
+                            PRIu32, file, group, column, c.field->name, i ? i - 1 : 0);
+    decoding_array(&c, ret_array);
+    return 0;
+}
+
+uint64_t
+fmt_chunk_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column)
+{
+    const size_t chunk = (size_t)group * f->n_columns + column;
+    const uint64_t n_rows = f->group_rows[group];
+    uint64_t raw = 0, data = 0, pieces = 0;
+
+    for (uint32_t i = f->chunk_first[chunk]; i < f->chunk_first[chunk + 1]; i++) {
+        raw = BASE_MAX(raw, f->pages[i].raw_len);
+        data += f->pages[i].data_len;
+    }
+    if (f->piece_first[group + 1] > f->piece_first[group])
+        pieces = 2 * (uint64_t)FMT_INLINE_MAX;
+    /* Buffers: page, values with offsets and indices, dictionary offsets, validity; and slack. */
+    return raw + data + (n_rows + 2) * sizeof(uint32_t) + n_rows / 8 + pieces +
+           8 * (uint64_t)(2 * BASE_BUF_SLACK) + sizeof(struct fmt_decoded);
+}

@@ -1,0 +1,146 @@
+/* Dictionaries: an open-addressing table, at most half full, of entries in order of appearance. */
+#include "config.h"
+#include "shardfmt/dict.h"
+
+#include <errno.h>
+
+#include "lib/hash.h"
+#include "shardfmt/column.h"
+
+void
+fmt_dict_done(struct fmt_dict *d)
+{
+    base_buf_done(&d->codes);
+    base_buf_done(&d->values);
+    base_buf_done(&d->rows);
+    base_buf_done(&d->hashes);
+    base_buf_done(&d->table);
+}
+
+/* Forget what there was; room for n codes and an empty table for max + 1 entries. Returns the
+ * table's mask, or -ENOMEM. */
+static int64_t
+dict_begin(struct fmt_dict *d, size_t n, uint32_t max)
+{
+    uint32_t cap = 16;
+
+    while (cap / 2 <= max)
+        cap *= 2;
+    d->n = 0;
+    d->n_bytes = 0;
+    base_buf_reset(&d->codes);
+    base_buf_reset(&d->values);
+    base_buf_reset(&d->rows);
+    base_buf_reset(&d->hashes);
+    base_buf_reset(&d->table);
+    if (base_buf_reserve(&d->codes, n * sizeof(uint32_t)) < 0 ||
+        base_buf_append_zero(&d->table, cap * sizeof(uint32_t)) < 0)
+        return -ENOMEM;
+    return cap - 1;
+}
+
+static inline uint64_t
+load_number(const uint8_t *p, size_t size)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, p, size);
+    return v;
+}
+
+int
+fmt_dict_numbers(struct fmt_dict *d, const void *values, size_t size, size_t n, uint32_t max)
+{
+    const int64_t mask = dict_begin(d, n, max);
+    const uint8_t *p = values;
+    uint32_t *codes, *table;
+
+    if (mask < 0 || base_buf_reserve(&d->values, ((size_t)max + 1) * sizeof(uint64_t)) < 0)
+        return -ENOMEM;
+    codes = (uint32_t *)(void *)d->codes.data;
+    table = (uint32_t *)(void *)d->table.data;
+    for (size_t i = 0; i < n; i++, p += size) {
+        const uint64_t v = load_number(p, size);
+        uint64_t slot = v * UINT64_C(0x9e3779b97f4a7c15);
+
+        for (slot ^= slot >> 32;; slot++) {
+            const uint32_t e = table[slot & (uint64_t)mask];
+
+            if (e && load_number(d->values.data + (e - 1) * size, size) == v) {
+                codes[i] = e - 1;
+                break;
+            }
+            if (e == 0) {
+                if (d->n == max)
+                    return 0;
+                codes[i] = d->n;
+                base_buf_put(&d->values, p, size);
+                table[slot & (uint64_t)mask] = ++d->n;
+                break;
+            }
+        }
+    }
+    d->codes.len = n * sizeof(*codes);
+    return 1;
+}
+
+static inline size_t
+row_len(const struct shard_array *a, uint64_t row)
+{
+    return (size_t)(a->offsets[row + 1] - a->offsets[row]);
+}
+
+/* The entry that holds row's string, or a new one; -1 where that would be one too many. */
+static int64_t
+dict_string(struct fmt_dict *d, const struct shard_array *a, uint64_t row, uint64_t mask,
+            uint32_t max, uint64_t max_bytes)
+{
+    const uint8_t *values = a->values, *s = values + a->offsets[row];
+    const uint32_t *rows = (const uint32_t *)(const void *)d->rows.data;
+    const uint64_t *hashes = (const uint64_t *)(const void *)d->hashes.data;
+    uint32_t *table = (uint32_t *)(void *)d->table.data;
+    const size_t len = row_len(a, row);
+    const uint64_t hash = base_hash64(s, len, 0);
+    uint64_t slot = hash;
+
+    for (; table[slot & mask]; slot++) {
+        const uint32_t e = table[slot & mask] - 1;
+
+        if (hashes[e] == hash && row_len(a, rows[e]) == len &&
+            memcmp(values + a->offsets[rows[e]], s, len) == 0)
+            return e;
+    }
+    if (d->n == max || len > max_bytes - d->n_bytes)
+        return -1;
+    base_buf_put(&d->rows, &(const uint32_t){(uint32_t)row}, sizeof(uint32_t));
+    base_buf_put(&d->hashes, &hash, sizeof(hash));
+    d->n_bytes += len;
+    table[slot & mask] = ++d->n;
+    return d->n - 1;
+}
+
+int
+fmt_dict_strings(struct fmt_dict *d, const struct shard_array *a, uint64_t row0, size_t n,
+                 size_t stride, uint32_t max, uint64_t max_bytes)
+{
+    const int64_t mask = dict_begin(d, n, max);
+    uint32_t *codes;
+    int64_t code = 0;
+
+    if (mask < 0 || base_buf_reserve(&d->rows, (size_t)max * sizeof(uint32_t)) < 0 ||
+        base_buf_reserve(&d->hashes, (size_t)max * sizeof(uint64_t)) < 0)
+        return -ENOMEM;
+    codes = (uint32_t *)(void *)d->codes.data;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t row = row0 + i * stride;
+
+        if (!fmt_array_is_null(a, row)) {
+            code = dict_string(d, a, row, (uint64_t)mask, max, max_bytes);
+            if (code < 0)
+                return 0;
+        }
+        codes[i] = (uint32_t)code;
+    }
+    d->codes.len = n * sizeof(*codes);
+    return 1;
+}

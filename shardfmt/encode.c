@@ -1,0 +1,568 @@
+/* Encoding a page: the streams of its type are prepared one by one, each with the encoding that
+ * choose.c finds cheapest, and then laid behind a header that describes them. */
+#include "config.h"
+#include "shardfmt/encode.h"
+
+#include <errno.h>
+
+#include "lib/arith.h"
+#include "lib/compiler.h"
+#include "lib/endian.h"
+#include "shardfmt/bitpack.h"
+#include "shardfmt/bits.h"
+#include "shardfmt/column.h"
+
+#define DICT_SAMPLE      2048u  /* values that say whether a dictionary is worth trying */
+#define DICT_ENTRIES_MAX 65536u
+
+void
+fmt_encoder_init(struct fmt_encoder *e, const struct fmt_encode_opts *opts,
+                 struct base_codec *codec)
+{
+    *e = (struct fmt_encoder){.opts = opts, .codec = codec};
+}
+
+void
+fmt_encoder_done(struct fmt_encoder *e)
+{
+    base_buf_done(&e->page);
+    base_buf_done(&e->arena);
+    base_buf_done(&e->lengths);
+    base_buf_done(&e->filled);
+    base_buf_done(&e->inlined);
+    base_buf_done(&e->inlined2);
+    base_buf_done(&e->dict_lengths);
+    base_buf_done(&e->dict_bytes);
+    base_buf_done(&e->sample);
+    base_buf_done(&e->trial);
+    base_buf_done(&e->packed);
+    fmt_dict_done(&e->dict);
+}
+
+/* ----------------------------------------------------------------------------------- streams */
+
+static struct fmt_stream_out *
+stream_add(struct fmt_encoder *e, enum fmt_role role, enum fmt_encoding enc, size_t size,
+           size_t count, size_t len)
+{
+    struct fmt_stream_out *s = &e->streams[e->n_streams++];
+
+    *s = (struct fmt_stream_out){.role = (uint8_t)role,
+                                 .encoding = (uint8_t)enc,
+                                 .size = (uint8_t)size,
+                                 .count = (uint32_t)count,
+                                 .len = (uint32_t)len};
+    e->used |= 1u << enc;
+    return s;
+}
+
+/* A stream whose bytes stand elsewhere until the page is put together. */
+static void
+put_ext(struct fmt_encoder *e, enum fmt_role role, size_t size, size_t count, const void *data,
+        size_t len)
+{
+    stream_add(e, role, FMT_ENC_PLAIN, size, count, len)->ext = data;
+}
+
+/* A stream of len bytes for the caller to fill in, in the arena; NULL on lack of memory. */
+static uint8_t *
+put_arena(struct fmt_encoder *e, enum fmt_role role, enum fmt_encoding enc, size_t size,
+          size_t count, size_t len)
+{
+    if (base_buf_reserve(&e->arena, len) < 0)
+        return NULL;
+    stream_add(e, role, enc, size, count, len)->off = e->arena.len;
+    e->arena.len += len;
+    return e->arena.data + e->arena.len - len;
+}
+
+static int
+put_bytes(struct fmt_encoder *e, enum fmt_role role, enum fmt_encoding enc, size_t size,
+          size_t count, const void *data, size_t len)
+{
+    uint8_t *p = put_arena(e, role, enc, size, count, len);
+
+    if (p == NULL)
+        return -ENOMEM;
+    if (len)
+        memcpy(p, data, len);
+    return 0;
+}
+
+static int
+put_ints(struct fmt_encoder *e, enum fmt_role role, const struct fmt_int_plan *plan,
+         const void *values, size_t size, bool is_signed, size_t n)
+{
+    size_t len;
+    uint8_t *p;
+
+    switch (plan->encoding) {
+    case FMT_ENC_CONST:
+        return put_bytes(e, role, FMT_ENC_CONST, size, n, values, size);
+    case FMT_ENC_FOR:
+        len = fmt_for_size(values, size, is_signed, n);
+        p = put_arena(e, role, FMT_ENC_FOR, size, n, len);
+        if (p == NULL)
+            return -ENOMEM;
+        fmt_for_encode(values, size, is_signed, n, p);
+        return 0;
+    default:
+        p = put_arena(e, role, FMT_ENC_PLAIN, plan->size, n, n * plan->size);
+        if (p == NULL)
+            return -ENOMEM;
+        fmt_narrow(values, size, n, plan->size, p);
+        return 0;
+    }
+}
+
+/* Lengths, indices, codes. */
+static int
+put_u32s(struct fmt_encoder *e, enum fmt_role role, const uint32_t *values, size_t n)
+{
+    struct fmt_int_plan plan;
+    int r = fmt_plan_ints(e, values, sizeof(*values), false, n, &plan);
+
+    return r < 0 ? r : put_ints(e, role, &plan, values, sizeof(*values), false, n);
+}
+
+/* Bits [row0, row0 + n) as a stream; constant where all are alike. */
+static int
+put_bits(struct fmt_encoder *e, enum fmt_role role, const uint8_t *bits, uint64_t row0, uint32_t n)
+{
+    const uint64_t ones = fmt_bits_count(bits, row0, n);
+    uint8_t *p;
+
+    if (!e->opts->plain_only && (ones == 0 || ones == n))
+        return put_bytes(e, role, FMT_ENC_CONST, 0, n, ones ? "\1" : "\0", 1);
+    p = put_arena(e, role, FMT_ENC_PLAIN, 0, n, fmt_bits_bytes(n));
+    if (p == NULL)
+        return -ENOMEM;
+    fmt_bits_append(p, 0, bits, row0, n);
+    return 0;
+}
+
+/* Bytes that a stream starts at a multiple of: large plain ones can then be used in place. */
+static size_t
+stream_align(const struct fmt_stream_out *s)
+{
+    return s->encoding == FMT_ENC_PLAIN && s->len >= FMT_STREAM_ALIGN_MIN ? FMT_ALIGN : 1;
+}
+
+/* Header, descriptors and streams into e->page. */
+static int
+page_assemble(struct fmt_encoder *e, uint32_t n)
+{
+    size_t len = FMT_PAGE_HEAD + e->n_streams * FMT_STREAM_ENTRY;
+    uint8_t *p;
+
+    for (uint32_t i = 0; i < e->n_streams; i++)
+        len = base_align_up(len, stream_align(&e->streams[i])) + e->streams[i].len;
+    base_buf_reset(&e->page);
+    if (base_buf_reserve(&e->page, len) < 0)
+        return -ENOMEM;
+    p = e->page.data;
+    base_store_le32(p, n);
+    base_store_le32(p + 4, e->n_streams);
+    len = FMT_PAGE_HEAD;
+    for (uint32_t i = 0; i < e->n_streams; i++, len += FMT_STREAM_ENTRY) {
+        const struct fmt_stream_out *s = &e->streams[i];
+
+        p[len] = s->role;
+        p[len + 1] = s->encoding;
+        p[len + 2] = 0; /* version */
+        p[len + 3] = s->size;
+        base_store_le32(p + len + 4, s->count);
+        base_store_le32(p + len + 8, s->len);
+    }
+    for (uint32_t i = 0; i < e->n_streams; i++) {
+        const struct fmt_stream_out *s = &e->streams[i];
+        const size_t off = base_align_up(len, stream_align(s));
+
+        memset(p + len, 0, off - len);
+        if (s->len)
+            memcpy(p + off, s->ext ? s->ext : e->arena.data + s->off, s->len);
+        len = off + s->len;
+    }
+    e->page.len = len;
+    return 0;
+}
+
+/* ----------------------------------------------------------------------------------- numbers */
+
+struct numbers {
+    const uint8_t *plain;  /* n values, null slots 0 */
+    const uint8_t *filled; /* the same, null slots as the value before: what packs best */
+    size_t size, n;
+    bool is_int, is_signed;
+};
+
+/* Copy values with every null slot holding the value before it (the first ones: after it). */
+static const uint8_t *
+fill_nulls(struct fmt_encoder *e, const struct shard_array *a, const uint8_t *values, size_t size,
+           uint64_t row0, size_t n)
+{
+    const uint8_t *last = NULL;
+    uint8_t *d;
+
+    base_buf_reset(&e->filled);
+    if (base_buf_append(&e->filled, values, n * size) < 0)
+        return NULL;
+    d = e->filled.data;
+    for (size_t i = 0; i < n && last == NULL; i++)
+        if (!fmt_array_is_null(a, row0 + i))
+            last = d + i * size;
+    for (size_t i = 0; i < n && last != NULL; i++) {
+        if (!fmt_array_is_null(a, row0 + i))
+            last = d + i * size;
+        else
+            memcpy(d + i * size, last, size);
+    }
+    return d;
+}
+
+static bool
+all_alike(const uint8_t *values, size_t size, size_t n)
+{
+    return n > 0 && memcmp(values, values + size, (n - 1) * size) == 0;
+}
+
+/* Whether a sample of the values repeats enough for a dictionary to be worth building. */
+static int
+dict_sample_numbers(struct fmt_encoder *e, const struct numbers *v)
+{
+    const size_t n = BASE_MIN(v->n, DICT_SAMPLE), stride = v->n / n;
+
+    base_buf_reset(&e->sample);
+    if (base_buf_reserve(&e->sample, n * v->size) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        base_buf_put(&e->sample, v->filled + i * stride * v->size, v->size);
+    return fmt_dict_numbers(&e->dict, e->sample.data, v->size, n, (uint32_t)(n - n / 10));
+}
+
+/* Build e->dict over v and see whether it is cheaper than cost. 1: it is, *ret is how to store the
+ * codes. */
+static int
+plan_dict(struct fmt_encoder *e, const struct numbers *v, uint64_t cost, struct fmt_int_plan *ret)
+{
+    const uint32_t max = (uint32_t)BASE_MIN(v->n / 2, DICT_ENTRIES_MAX);
+    int64_t values_cost;
+    int r;
+
+    if (v->size == 1 || max == 0)
+        return 0;
+    r = dict_sample_numbers(e, v);
+    if (r > 0)
+        r = fmt_dict_numbers(&e->dict, v->filled, v->size, v->n, max);
+    if (r <= 0)
+        return r;
+    e->n_distinct = e->dict.n;
+    r = fmt_plan_ints(e, e->dict.codes.data, sizeof(uint32_t), false, v->n, ret);
+    if (r < 0)
+        return r;
+    values_cost = fmt_cost_bytes(e, e->dict.values.data, e->dict.values.len);
+    if (values_cost < 0)
+        return (int)values_cost;
+    return ret->cost + (uint64_t)values_cost + 3 * FMT_STREAM_ENTRY < cost;
+}
+
+static int
+put_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_int_plan *codes)
+{
+    (void)stream_add(e, FMT_ROLE_VALUES, FMT_ENC_DICT, v->size, v->n, 0);
+    put_ext(e, FMT_ROLE_DICT_VALUES, v->size, e->dict.n, e->dict.values.data, e->dict.values.len);
+    return put_ints(e, FMT_ROLE_CODES, codes, e->dict.codes.data, sizeof(uint32_t), false, v->n);
+}
+
+static int
+put_numbers(struct fmt_encoder *e, const struct numbers *v)
+{
+    struct fmt_int_plan plan = {FMT_ENC_PLAIN, (uint8_t)v->size, v->n * v->size}, codes;
+    int64_t cost;
+    int r = 0;
+
+    if (!e->opts->plain_only && all_alike(v->filled, v->size, v->n)) {
+        e->n_distinct = 1;
+        return put_bytes(e, FMT_ROLE_VALUES, FMT_ENC_CONST, v->size, v->n, v->filled, v->size);
+    }
+    if (!e->opts->plain_only) {
+        if (v->is_int) {
+            r = fmt_plan_ints(e, v->filled, v->size, v->is_signed, v->n, &plan);
+        } else {
+            cost = fmt_cost_bytes(e, v->plain, v->n * v->size);
+            r = cost < 0 ? (int)cost : 0;
+            plan.cost = (uint64_t)cost;
+        }
+        if (r == 0)
+            r = plan_dict(e, v, plan.cost, &codes);
+        if (r != 0)
+            return r < 0 ? r : put_dict(e, v, &codes);
+    }
+    if (plan.encoding == FMT_ENC_PLAIN && plan.size == v->size) {
+        put_ext(e, FMT_ROLE_VALUES, v->size, v->n, v->plain, v->n * v->size);
+        return 0;
+    }
+    return put_ints(e, FMT_ROLE_VALUES, &plan, v->filled, v->size, v->is_signed, v->n);
+}
+
+static void
+numbers_kind(struct numbers *v, enum shard_type t)
+{
+    v->size = shard_type_size(t);
+    v->is_int = t != SHARD_TYPE_FLOAT32 && t != SHARD_TYPE_FLOAT64;
+    v->is_signed = t >= SHARD_TYPE_INT8 && t <= SHARD_TYPE_INT64;
+}
+
+static int
+encode_fixed(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+             bool nulls)
+{
+    struct numbers v = {.n = n};
+
+    if (a->type == SHARD_TYPE_BOOL)
+        return put_bits(e, FMT_ROLE_VALUES, a->values, row0, n);
+    numbers_kind(&v, a->type);
+    v.plain = v.filled = (const uint8_t *)a->values + row0 * v.size;
+    if (nulls && !e->opts->plain_only) {
+        v.filled = fill_nulls(e, a, v.plain, v.size, row0, n);
+        if (v.filled == NULL)
+            return -ENOMEM;
+    }
+    return put_numbers(e, &v);
+}
+
+/* ----------------------------------------------------------------------------------- strings */
+
+static size_t
+row_len(const struct shard_array *a, uint64_t row)
+{
+    return (size_t)(a->offsets[row + 1] - a->offsets[row]);
+}
+
+/* Lengths of the rows, 0 where the value stands out of line, into e->lengths. */
+static int
+take_lengths(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+             const struct fmt_overflow *over, uint32_t n_over)
+{
+    uint32_t *len;
+
+    base_buf_reset(&e->lengths);
+    if (base_buf_reserve(&e->lengths, (size_t)n * sizeof(*len)) < 0)
+        return -ENOMEM;
+    len = (uint32_t *)(void *)e->lengths.data;
+    for (uint32_t i = 0; i < n; i++)
+        len[i] = (uint32_t)(a->offsets[row0 + i + 1] - a->offsets[row0 + i]);
+    for (uint32_t i = 0; i < n_over; i++)
+        len[over[i].row - row0] = 0;
+    e->lengths.len = (size_t)n * sizeof(*len);
+    return put_u32s(e, FMT_ROLE_LENGTHS, len, n);
+}
+
+/* The elements of size bytes of the rows, those of out-of-line rows left out: in place, or copied
+ * to buf. NULL on lack of memory. */
+static const uint8_t *
+take_inline(struct base_buf *buf, const struct shard_array *a, const void *data, size_t size,
+            uint64_t row0, uint32_t n, const struct fmt_overflow *over, uint32_t n_over,
+            size_t *ret_n)
+{
+    const uint8_t *p = data;
+    size_t from = (size_t)a->offsets[row0], end = (size_t)a->offsets[row0 + n], total = end - from;
+
+    *ret_n = total;
+    if (n_over == 0)
+        return p + from * size;
+    for (uint32_t i = 0; i < n_over; i++)
+        total -= row_len(a, over[i].row);
+    base_buf_reset(buf);
+    if (base_buf_reserve(buf, total * size) < 0)
+        return NULL;
+    for (uint32_t i = 0; i < n_over; i++) {
+        const size_t to = (size_t)a->offsets[over[i].row];
+
+        base_buf_put(buf, p + from * size, (to - from) * size);
+        from = (size_t)a->offsets[over[i].row + 1];
+    }
+    base_buf_put(buf, p + from * size, (end - from) * size);
+    *ret_n = total;
+    return buf->data;
+}
+
+/* Lengths and bytes of the dictionary's strings. */
+static int
+dict_collect(struct fmt_encoder *e, const struct shard_array *a)
+{
+    const uint32_t *rows = (const uint32_t *)(const void *)e->dict.rows.data;
+    const uint8_t *values = a->values;
+
+    base_buf_reset(&e->dict_lengths);
+    base_buf_reset(&e->dict_bytes);
+    if (base_buf_reserve(&e->dict_lengths, e->dict.n * sizeof(uint32_t)) < 0 ||
+        base_buf_reserve(&e->dict_bytes, (size_t)e->dict.n_bytes) < 0)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < e->dict.n; i++) {
+        const uint32_t len = (uint32_t)row_len(a, rows[i]);
+
+        base_buf_put(&e->dict_lengths, &len, sizeof(len));
+        base_buf_put(&e->dict_bytes, values + a->offsets[rows[i]], len);
+    }
+    return 0;
+}
+
+/* Build e->dict over the rows, if a sample of them repeats. 1: built. */
+static int
+dict_try_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n)
+{
+    const uint64_t n_bytes = (uint64_t)(a->offsets[row0 + n] - a->offsets[row0]);
+    const uint32_t k = BASE_MIN(n, DICT_SAMPLE);
+    int r;
+
+    if (n < 2 || n_bytes == 0)
+        return 0;
+    r = fmt_dict_strings(&e->dict, a, row0, k, n / k, k - k / 10, n_bytes);
+    if (r <= 0)
+        return r;
+    return fmt_dict_strings(&e->dict, a, row0, n, 1, BASE_MIN(n / 2, DICT_ENTRIES_MAX),
+                            n_bytes / 2);
+}
+
+/* 1 where the page went in as a dictionary, 0 where that does not pay. */
+static int
+encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n)
+{
+    const uint8_t *bytes = (const uint8_t *)a->values + a->offsets[row0];
+    const size_t n_bytes = (size_t)(a->offsets[row0 + n] - a->offsets[row0]);
+    struct fmt_int_plan codes;
+    int64_t cost_plain, cost_dict;
+    int r = dict_try_strings(e, a, row0, n);
+
+    if (r <= 0)
+        return r;
+    e->n_distinct = e->dict.n;
+    r = dict_collect(e, a);
+    if (r == 0)
+        r = fmt_plan_ints(e, e->dict.codes.data, sizeof(uint32_t), false, n, &codes);
+    if (r < 0)
+        return r;
+    cost_plain = fmt_cost_bytes(e, bytes, n_bytes);
+    cost_dict = fmt_cost_bytes(e, e->dict_bytes.data, e->dict_bytes.len);
+    if (cost_plain < 0 || cost_dict < 0)
+        return -ENOMEM;
+    /* An entry's length costs about what a row's length does: count a byte for either. */
+    if (codes.cost + (uint64_t)cost_dict + e->dict.n + 2 * FMT_STREAM_ENTRY >=
+        (uint64_t)cost_plain + n)
+        return 0;
+    (void)stream_add(e, FMT_ROLE_BYTES, FMT_ENC_DICT, 1, n_bytes, 0);
+    r = put_u32s(e, FMT_ROLE_DICT_LENGTHS, (const uint32_t *)(const void *)e->dict_lengths.data,
+                 e->dict.n);
+    if (r < 0)
+        return r;
+    put_ext(e, FMT_ROLE_DICT_BYTES, 1, e->dict_bytes.len, e->dict_bytes.data, e->dict_bytes.len);
+    r = put_ints(e, FMT_ROLE_CODES, &codes, e->dict.codes.data, sizeof(uint32_t), false, n);
+    return r < 0 ? r : 1;
+}
+
+static int
+encode_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+               const struct fmt_overflow *over, uint32_t n_over)
+{
+    const uint8_t *bytes;
+    size_t n_bytes;
+    int r;
+
+    if (n_over == 0 && !e->opts->plain_only) {
+        r = encode_string_dict(e, a, row0, n);
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
+    r = take_lengths(e, a, row0, n, over, n_over);
+    if (r < 0)
+        return r;
+    bytes = take_inline(&e->inlined, a, a->values, 1, row0, n, over, n_over, &n_bytes);
+    if (bytes == NULL)
+        return -ENOMEM;
+    put_ext(e, FMT_ROLE_BYTES, 1, n_bytes, bytes, n_bytes);
+    return 0;
+}
+
+/* ------------------------------------------------------------------------- lists and sparse */
+
+static int
+encode_lists(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+             const struct fmt_overflow *over, uint32_t n_over)
+{
+    struct numbers v = {0};
+    int r = take_lengths(e, a, row0, n, over, n_over);
+
+    if (r < 0)
+        return r;
+    numbers_kind(&v, a->elem);
+    if (a->type == SHARD_TYPE_SPARSE) {
+        size_t n_indices;
+        const uint8_t *indices = take_inline(&e->inlined2, a, a->indices, sizeof(uint32_t), row0,
+                                             n, over, n_over, &n_indices);
+
+        if (indices == NULL)
+            return -ENOMEM;
+        r = put_u32s(e, FMT_ROLE_INDICES, (const uint32_t *)(const void *)indices, n_indices);
+        if (r < 0)
+            return r;
+    }
+    v.plain = v.filled =
+        take_inline(&e->inlined, a, a->values, v.size, row0, n, over, n_over, &v.n);
+    return v.plain == NULL ? -ENOMEM : put_numbers(e, &v);
+}
+
+/* Out-of-line rows: where their pieces are. */
+static int
+put_overflow(struct fmt_encoder *e, uint64_t row0, const struct fmt_overflow *over,
+             uint32_t n_over)
+{
+    uint8_t *p = put_arena(e, FMT_ROLE_OVERFLOW, FMT_ENC_PLAIN, FMT_OVERFLOW_ENTRY, n_over,
+                           (size_t)n_over * FMT_OVERFLOW_ENTRY);
+
+    if (p == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n_over; i++, p += FMT_OVERFLOW_ENTRY) {
+        base_store_le32(p, (uint32_t)(over[i].row - row0));
+        base_store_le32(p + 4, over[i].first);
+        base_store_le64(p + 8, over[i].len);
+        base_store_le32(p + 16, over[i].n_pieces);
+        base_store_le32(p + 20, 0);
+    }
+    return 0;
+}
+
+int
+fmt_encode_page(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+                const struct fmt_overflow *over, uint32_t n_over)
+{
+    const uint64_t present = a->validity ? fmt_bits_count(a->validity, row0, n) : n;
+    const bool nulls = present < n;
+    int r = 0;
+
+    e->n_streams = 0;
+    e->n_distinct = 0;
+    base_buf_reset(&e->arena);
+    if (nulls)
+        r = put_bits(e, FMT_ROLE_VALIDITY, a->validity, row0, n);
+    if (r < 0)
+        return r;
+    switch (a->type) {
+    case SHARD_TYPE_STRING:
+    case SHARD_TYPE_BINARY:
+        r = encode_strings(e, a, row0, n, over, n_over);
+        break;
+    case SHARD_TYPE_LIST:
+    case SHARD_TYPE_SPARSE:
+        r = encode_lists(e, a, row0, n, over, n_over);
+        break;
+    default:
+        r = encode_fixed(e, a, row0, n, nulls);
+        break;
+    }
+    if (present == 0)
+        e->n_distinct = 0;
+    if (r == 0 && n_over)
+        r = put_overflow(e, row0, over, n_over);
+    return r < 0 ? r : page_assemble(e, n);
+}

@@ -1,0 +1,404 @@
+/* Row group images: out-of-line values first, cut into pieces, then the chunks column by column,
+ * each in pages. zstd goes over every page and piece and stays where it saves a thirty-second. */
+#include "config.h"
+#include "shardfmt/group.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "lib/arith.h"
+#include "lib/compiler.h"
+#include "lib/fail.h"
+#include "lib/hash.h"
+#include "shardfmt/bits.h"
+#include "shardfmt/column.h"
+#include "shardfmt/encode.h"
+#include "shardfmt/stats.h"
+
+uint64_t
+fmt_group_raw_limit(uint32_t n_columns)
+{
+    const uint64_t want = (uint64_t)n_columns << 14;
+
+    return BASE_MIN(BASE_MAX(want, FMT_GROUP_RAW_MIN), FMT_GROUP_RAW_MAX);
+}
+
+const char *
+fmt_encoding_name(enum fmt_encoding e)
+{
+    static const char *const names[] = {
+        [FMT_ENC_PLAIN] = "plain", [FMT_ENC_CONST] = "constant", [FMT_ENC_RLE] = "rle",
+        [FMT_ENC_DICT] = "dict",   [FMT_ENC_FOR] = "for",        [FMT_ENC_DELTA] = "delta",
+        [FMT_ENC_BSS] = "bss",
+    };
+
+    return (unsigned)e < BASE_ARRAY_LEN(names) ? names[e] : "unknown";
+}
+
+/* What fmt_image_encode() works with. */
+struct imaging {
+    struct fmt_image *im;
+    const struct fmt_encode_opts *opts;
+    struct base_codec *codec;
+    struct fmt_encoder encoder;
+    struct base_buf pages, pieces, overflow; /* struct fmt_page; struct fmt_overflow */
+    uint32_t *over_first;                    /* n_columns + 1: the column's part of overflow */
+};
+
+/* Append raw bytes to the image, compressed where that pays, and describe them in *p. */
+static int
+image_store(struct imaging *g, const void *raw, size_t raw_len, struct fmt_page *p)
+{
+    struct base_buf *b = &g->im->bytes;
+    const size_t aligned = (size_t)base_align_up(b->len, FMT_ALIGN);
+    int64_t n = (int64_t)raw_len;
+
+    p->raw_len = (uint32_t)raw_len;
+    p->codec = FMT_CODEC_NONE;
+    if (base_buf_reserve(b, FMT_ALIGN + BASE_MAX(base_codec_bound(raw_len), raw_len)) < 0)
+        return -ENOMEM;
+    if (g->opts->zstd_level != 0) {
+        n = base_codec_compress(g->codec, g->opts->zstd_level, b->data + b->len, b->cap - b->len,
+                                raw, raw_len);
+        if (n < 0)
+            return (int)n;
+        if ((size_t)n < raw_len - raw_len / 32)
+            p->codec = FMT_CODEC_ZSTD;
+    }
+    if (p->codec == FMT_CODEC_NONE) {
+        memset(b->data + b->len, 0, aligned - b->len);
+        b->len = aligned;
+        memcpy(b->data + aligned, raw, raw_len);
+        n = (int64_t)raw_len;
+    }
+    p->off = b->len;
+    p->stored_len = (uint32_t)n;
+    b->len += (size_t)n;
+    return 0;
+}
+
+/* ------------------------------------------------------------------------ out-of-line values */
+
+static bool
+is_var(enum shard_type t)
+{
+    return t == SHARD_TYPE_STRING || t == SHARD_TYPE_BINARY || t == SHARD_TYPE_LIST ||
+           t == SHARD_TYPE_SPARSE;
+}
+
+/* Bytes of one element, not counting a sparse vector's index. */
+static size_t
+elem_size(const struct shard_array *a)
+{
+    return a->type == SHARD_TYPE_LIST || a->type == SHARD_TYPE_SPARSE ? shard_type_size(a->elem)
+                                                                      : 1;
+}
+
+/* Append a piece to the image. */
+static int
+put_piece(struct imaging *g, const uint8_t *data, size_t len)
+{
+    struct fmt_page p = {0};
+    int r = image_store(g, data, len, &p);
+
+    return r < 0 ? r : base_buf_append(&g->pieces, &p, sizeof(p));
+}
+
+/* Cut bytes into pieces. */
+static int
+put_pieces(struct imaging *g, const uint8_t *data, size_t len)
+{
+    int r = 0;
+
+    for (size_t at = 0; at < len && r == 0; at += FMT_INLINE_MAX)
+        r = put_piece(g, data + at, BASE_MIN(len - at, FMT_INLINE_MAX));
+    return r;
+}
+
+/* The value of a row that is too long for a page. A sparse vector's indices and values are cut
+ * separately. */
+static int
+put_overflow_row(struct imaging *g, const struct shard_array *a, uint64_t row)
+{
+    const size_t size = elem_size(a), v0 = (size_t)a->offsets[row];
+    const size_t n = (size_t)a->offsets[row + 1] - v0;
+    struct fmt_overflow o = {.row = row, .len = n * size};
+    const size_t n_before = g->pieces.len;
+    int r = 0;
+
+    if (a->type == SHARD_TYPE_SPARSE) {
+        o.len += n * sizeof(uint32_t);
+        r = put_pieces(g, (const uint8_t *)(a->indices + v0), n * sizeof(uint32_t));
+    }
+    if (r == 0)
+        r = put_pieces(g, (const uint8_t *)a->values + v0 * size, n * size);
+    if (r < 0)
+        return r;
+    o.first = (uint32_t)(n_before / sizeof(struct fmt_page));
+    o.n_pieces = (uint32_t)((g->pieces.len - n_before) / sizeof(struct fmt_page));
+    return base_buf_append(&g->overflow, &o, sizeof(o));
+}
+
+static int
+put_overflow_column(struct imaging *g, const struct shard_array *a)
+{
+    const size_t size = elem_size(a) + (a->type == SHARD_TYPE_SPARSE ? sizeof(uint32_t) : 0);
+    int r = 0;
+
+    if (!is_var(a->type) || a->n_values * size <= FMT_INLINE_MAX)
+        return 0;
+    for (uint64_t i = 0; i < a->n_rows && r == 0; i++)
+        if ((size_t)(a->offsets[i + 1] - a->offsets[i]) * size > FMT_INLINE_MAX)
+            r = put_overflow_row(g, a, i);
+    return r;
+}
+
+/* -------------------------------------------------------------------------------------- pages */
+
+/* How many rows from row0 on make a page: those that fit the limit, but one at least. */
+static uint32_t
+page_rows(const struct shard_array *a, uint64_t row0, uint64_t limit,
+          const struct fmt_overflow *over, const struct fmt_overflow *over_end)
+{
+    uint64_t bytes = 0, row = row0;
+
+    if (!is_var(a->type)) {
+        const uint64_t k = limit / fmt_array_raw_bytes(a, row0, 1);
+
+        return (uint32_t)BASE_MIN(a->n_rows - row0, BASE_MAX(k, 1));
+    }
+    if (fmt_array_raw_bytes(a, row0, a->n_rows - row0) <= limit)
+        return (uint32_t)(a->n_rows - row0);
+    for (; row < a->n_rows; row++) {
+        if (over < over_end && over->row == row) {
+            bytes += sizeof(int32_t) + FMT_OVERFLOW_ENTRY;
+            over++;
+        } else {
+            bytes += fmt_array_raw_bytes(a, row, 1);
+        }
+        if (bytes > limit && row > row0)
+            break;
+    }
+    return (uint32_t)(row - row0);
+}
+
+/* Encode and store one page of rows [row0, row0 + n). */
+static int
+put_page(struct imaging *g, const struct shard_array *a, uint64_t row0, uint32_t n,
+         const struct fmt_overflow *over, uint32_t n_over)
+{
+    struct fmt_page p = {.n_rows = n, .data_len = (uint32_t)fmt_array_raw_bytes(a, row0, n)};
+    int r = fmt_encode_page(&g->encoder, a, row0, n, over, n_over);
+
+    if (r == 0)
+        r = image_store(g, g->encoder.page.data, g->encoder.page.len, &p);
+    return r < 0 ? r : base_buf_append(&g->pages, &p, sizeof(p));
+}
+
+static int
+put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
+{
+    const struct fmt_overflow *all = (const void *)g->overflow.data;
+    const struct fmt_overflow *over = all ? all + g->over_first[col] : NULL;
+    const struct fmt_overflow *end = all ? all + g->over_first[col + 1] : NULL;
+    const uint64_t limit = g->opts->page_bytes ? g->opts->page_bytes : FMT_PAGE_RAW_MAX;
+    struct fmt_chunk_stats *stats = g->im->stats ? &g->im->stats[col] : NULL;
+    int r;
+
+    if (stats)
+        fmt_stats_compute(a, stats);
+    g->encoder.used = 0;
+    for (uint64_t row = 0; row < a->n_rows;) {
+        const uint32_t n = page_rows(a, row, limit, over, end);
+        uint32_t n_over = 0;
+
+        while (over + n_over < end && over[n_over].row < row + n)
+            n_over++;
+        r = put_page(g, a, row, n, over, n_over);
+        if (r < 0)
+            return r;
+        if (stats && n == a->n_rows)
+            stats->n_distinct = g->encoder.n_distinct;
+        over += n_over;
+        row += n;
+    }
+    g->im->encodings[col] = g->encoder.used;
+    return 0;
+}
+
+/* ----------------------------------------------------------------------------------- checking */
+
+static bool
+indices_ascend(const struct shard_array *a)
+{
+    for (uint64_t row = 0; row < a->n_rows; row++)
+        for (int32_t i = a->offsets[row] + 1; i < a->offsets[row + 1]; i++)
+            if (a->indices[i - 1] >= a->indices[i])
+                return false;
+    return true;
+}
+
+/* Does the array hold what the field says? */
+static int
+array_check(const struct shard_field *f, const struct shard_array *a, uint64_t n_rows,
+            struct shard_error *err)
+{
+    if (a->type != f->type || a->elem != f->elem || a->n_rows != n_rows)
+        return base_fail(err, -EINVAL, "column \"%s\": array of type %d with %" PRIu64 " rows",
+                         f->name, (int)a->type, a->n_rows);
+    if (!f->nullable && a->validity && fmt_bits_count(a->validity, 0, n_rows) < n_rows)
+        return base_fail(err, -EINVAL, "column \"%s\": nulls, but it is not nullable", f->name);
+    if (a->type == SHARD_TYPE_SPARSE && !indices_ascend(a))
+        return base_fail(err, -EINVAL, "column \"%s\": sparse indices do not ascend", f->name);
+    if (fmt_array_raw_bytes(a, 0, n_rows) > FMT_CHUNK_DATA_MAX)
+        return base_fail(err, SHARD_ELIMIT, "column \"%s\": over 2 GiB in one row group", f->name);
+    return 0;
+}
+
+static int
+arrays_check(const struct fmt_schema *s, const struct shard_array *arrays,
+             const struct fmt_encode_opts *opts, struct shard_error *err)
+{
+    const uint64_t n_rows = s->n_fields ? arrays[0].n_rows : 0;
+    int r = 0;
+
+    if (n_rows > FMT_GROUP_ROWS_MAX)
+        return base_fail(err, SHARD_ELIMIT, "row group of %" PRIu64 " rows", n_rows);
+    if (opts->page_bytes > FMT_PAGE_RAW_MAX)
+        return base_fail(err, -EINVAL, "pages of %" PRIu32 " bytes", opts->page_bytes);
+    for (uint32_t c = 0; c < s->n_fields && r == 0; c++)
+        r = array_check(&s->fields[c], &arrays[c], n_rows, err);
+    return r;
+}
+
+/* ------------------------------------------------------------------------------------ the whole */
+
+static struct fmt_image *
+image_new(uint32_t n_columns, uint32_t n_rows, bool stats)
+{
+    struct fmt_image *im = calloc(1, sizeof(*im));
+
+    if (im == NULL)
+        return NULL;
+    im->n_columns = n_columns;
+    im->n_rows = n_rows;
+    im->chunk_first = calloc((size_t)n_columns + 1, sizeof(*im->chunk_first));
+    im->encodings = calloc((size_t)n_columns + 1, sizeof(*im->encodings));
+    if (stats)
+        im->stats = calloc((size_t)n_columns + 1, sizeof(*im->stats));
+    if (im->chunk_first == NULL || im->encodings == NULL || (stats && im->stats == NULL)) {
+        fmt_image_free(im);
+        return NULL;
+    }
+    return im;
+}
+
+void
+fmt_image_free(struct fmt_image *im)
+{
+    if (im == NULL)
+        return;
+    base_buf_done(&im->bytes);
+    free(im->pages);
+    free(im->pieces);
+    free(im->chunk_first);
+    free(im->stats);
+    free(im->encodings);
+    free(im);
+}
+
+static int
+image_fill(struct imaging *g, const struct fmt_schema *s, const struct shard_array *arrays)
+{
+    struct fmt_image *im = g->im;
+    int r = 0;
+
+    for (uint32_t c = 0; c < s->n_fields && r == 0; c++) {
+        r = put_overflow_column(g, &arrays[c]);
+        g->over_first[c + 1] = (uint32_t)(g->overflow.len / sizeof(struct fmt_overflow));
+    }
+    for (uint32_t c = 0; c < s->n_fields && r == 0; c++) {
+        r = put_chunk(g, &arrays[c], c);
+        im->chunk_first[c + 1] = (uint32_t)(g->pages.len / sizeof(struct fmt_page));
+    }
+    return r;
+}
+
+int
+fmt_image_encode(const struct fmt_schema *s, const struct shard_array *arrays,
+                 const struct fmt_encode_opts *opts, struct base_codec *codec,
+                 struct fmt_image **ret_image, struct shard_error *err)
+{
+    struct imaging g = {.opts = opts, .codec = codec};
+    int r = arrays_check(s, arrays, opts, err);
+
+    if (r < 0)
+        return r;
+    fmt_encoder_init(&g.encoder, opts, codec);
+    g.im = image_new(s->n_fields, s->n_fields ? (uint32_t)arrays[0].n_rows : 0, !opts->plain_only);
+    g.over_first = calloc((size_t)s->n_fields + 1, sizeof(*g.over_first));
+    if (g.im == NULL || g.over_first == NULL) {
+        r = base_fail(err, -ENOMEM, "row group");
+        goto out;
+    }
+    r = image_fill(&g, s, arrays);
+    if (r < 0) {
+        (void)base_fail(err, r, "row group");
+        goto out;
+    }
+    g.im->n_pages = (uint32_t)(g.pages.len / sizeof(struct fmt_page));
+    g.im->n_pieces = (uint32_t)(g.pieces.len / sizeof(struct fmt_page));
+    g.im->pages = (void *)g.pages.data; /* memory of base_buf is free()d */
+    g.im->pieces = (void *)g.pieces.data;
+    g.pages = g.pieces = (struct base_buf){0};
+    *ret_image = g.im;
+    g.im = NULL;
+out:
+    fmt_encoder_done(&g.encoder);
+    base_buf_done(&g.pages);
+    base_buf_done(&g.pieces);
+    base_buf_done(&g.overflow);
+    free(g.over_first);
+    fmt_image_free(g.im);
+    return r;
+}
+
+int
+fmt_page_unpack(const struct fmt_page *p, const uint8_t *stored, struct base_codec *codec,
+                struct base_buf *buf, struct shard_error *err)
+{
+    int r = fmt_page_verify(p, stored, err);
+
+    if (r < 0)
+        return r;
+    base_buf_reset(buf);
+    if (base_buf_reserve_exact(buf, p->raw_len) < 0)
+        return base_fail(err, -ENOMEM, "page of %" PRIu32 " bytes", p->raw_len);
+    if (p->codec == FMT_CODEC_NONE)
+        memcpy(buf->data, stored, p->raw_len);
+    else
+        r = base_codec_decompress(codec, buf->data, p->raw_len, stored, p->stored_len, err);
+    buf->len = r < 0 ? 0 : p->raw_len;
+    return r;
+}
+
+int
+fmt_page_verify(const struct fmt_page *p, const uint8_t *stored, struct shard_error *err)
+{
+    if (p->flags || p->reserved)
+        return base_fail(err, SHARD_EUNSUPPORTED, "page flags 0x%x", p->flags | p->reserved << 8u);
+    if (p->codec > FMT_CODEC_ZSTD)
+        return base_fail(err, SHARD_EUNSUPPORTED, "codec %u", p->codec);
+    if (p->codec == FMT_CODEC_NONE && p->raw_len != p->stored_len)
+        return base_fail(err, SHARD_ECORRUPT, "%" PRIu32 " bytes stored for %" PRIu32,
+                         p->stored_len, p->raw_len);
+#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    if (base_hash64(stored, p->stored_len, p->off) != p->hash)
+        return base_fail(err, SHARD_ECHECKSUM, "checksum mismatch in %" PRIu32 " bytes at byte %"
+                         PRIu64, p->stored_len, p->off);
+#else
+    (void)stored;
+#endif
+    return 0;
+}

@@ -1,0 +1,193 @@
+/* Statistics: minimum and maximum of what is neither null nor NaN. Zeros compare equal, so that a
+ * minimum of zero is written -0.0 and a maximum 0.0, whichever stood there. */
+#include "config.h"
+#include "shardfmt/stats.h"
+
+#include <string.h>
+
+#include "lib/compiler.h"
+#include "lib/endian.h"
+#include "shardfmt/bits.h"
+#include "shardfmt/column.h"
+
+#define PREFIX 16u /* bytes of a string that are kept */
+
+/* lo and hi of type W over the values of type T that are not null, in two 8-byte fields. */
+#define MIN_MAX(T, W)                                                                              \
+    do {                                                                                           \
+        const T *v = a->values;                                                                    \
+        bool found = false;                                                                        \
+        W lo = 0, hi = 0;                                                                          \
+        for (uint64_t i = 0; i < a->n_rows; i++) {                                                 \
+            if (a->validity && !fmt_bits_get(a->validity, i))                                      \
+                continue;                                                                          \
+            if (!found)                                                                            \
+                lo = hi = v[i];                                                                    \
+            lo = v[i] < lo ? v[i] : lo;                                                            \
+            hi = v[i] > hi ? v[i] : hi;                                                            \
+            found = true;                                                                          \
+        }                                                                                          \
+        if (found) {                                                                               \
+            base_store_le64(s->min, (uint64_t)lo);                                                 \
+            base_store_le64(s->max, (uint64_t)hi);                                                 \
+            s->flags |= FMT_STATS_MINMAX;                                                          \
+        }                                                                                          \
+    } while (0)
+
+static inline double
+load_float(const struct shard_array *a, uint64_t row)
+{
+    if (a->type == SHARD_TYPE_FLOAT32)
+        return (double)((const float *)a->values)[row];
+    return ((const double *)a->values)[row];
+}
+
+static void
+stats_floats(const struct shard_array *a, struct fmt_chunk_stats *s)
+{
+    double lo = 0, hi = 0;
+
+    for (uint64_t i = 0; i < a->n_rows; i++) {
+        const double v = load_float(a, i);
+
+        if (a->validity && !fmt_bits_get(a->validity, i))
+            continue;
+        if (__builtin_isnan(v)) {
+            s->flags |= FMT_STATS_NAN;
+            continue;
+        }
+        if (!(s->flags & FMT_STATS_MINMAX))
+            lo = hi = v;
+        lo = v < lo ? v : lo;
+        hi = v > hi ? v : hi;
+        s->flags |= FMT_STATS_MINMAX;
+    }
+    if (s->flags & FMT_STATS_MINMAX) {
+        lo = lo == 0 ? -0.0 : lo;
+        hi = hi == 0 ? 0.0 : hi;
+        memcpy(s->min, &lo, sizeof(lo));
+        memcpy(s->max, &hi, sizeof(hi));
+    }
+}
+
+static void
+stats_bools(const struct shard_array *a, struct fmt_chunk_stats *s)
+{
+    uint64_t ones = 0, present = a->n_rows - s->n_nulls;
+
+    if (present == 0)
+        return;
+    ones = fmt_bits_count(a->values, 0, a->n_rows); /* null rows hold zeros */
+    s->min[0] = ones == present;
+    s->max[0] = ones != 0;
+    s->flags |= FMT_STATS_MINMAX;
+}
+
+struct text {
+    const uint8_t *p;
+    size_t len;
+    uint64_t head; /* the first 8 bytes, big-endian, so that numbers compare as the bytes do */
+};
+
+static inline struct text
+text_at(const struct shard_array *a, uint64_t row)
+{
+    struct text t = {(const uint8_t *)a->values + a->offsets[row],
+                     (size_t)(a->offsets[row + 1] - a->offsets[row]), 0};
+
+    if (t.len >= 8)
+        t.head = base_load_le64(t.p);
+    else if (t.len)
+        memcpy(&t.head, t.p, t.len);
+    t.head = __builtin_bswap64(t.head);
+    return t;
+}
+
+static inline bool
+text_less(const struct text *x, const struct text *y)
+{
+    const size_t n = BASE_MIN(x->len, y->len);
+    int c;
+
+    if (x->head != y->head)
+        return x->head < y->head;
+    c = n ? memcmp(x->p, y->p, n) : 0;
+    return c ? c < 0 : x->len < y->len;
+}
+
+static void
+stats_strings(const struct shard_array *a, struct fmt_chunk_stats *s)
+{
+    struct text lo = {0}, hi = {0};
+
+    for (uint64_t i = 0; i < a->n_rows; i++) {
+        struct text t;
+
+        if (a->validity && !fmt_bits_get(a->validity, i))
+            continue;
+        t = text_at(a, i);
+        if (!(s->flags & FMT_STATS_MINMAX))
+            lo = hi = t;
+        s->flags |= FMT_STATS_MINMAX;
+        if (text_less(&t, &lo))
+            lo = t;
+        else if (text_less(&hi, &t))
+            hi = t;
+    }
+    if (!(s->flags & FMT_STATS_MINMAX))
+        return;
+    if (lo.len)
+        memcpy(s->min, lo.p, BASE_MIN(lo.len, PREFIX));
+    if (hi.len)
+        memcpy(s->max, hi.p, BASE_MIN(hi.len, PREFIX));
+    if (hi.len > PREFIX)
+        s->flags |= FMT_STATS_MAX_TRUNCATED;
+}
+
+void
+fmt_stats_compute(const struct shard_array *a, struct fmt_chunk_stats *s)
+{
+    *s = (struct fmt_chunk_stats){.raw_bytes = fmt_array_raw_bytes(a, 0, a->n_rows)};
+    if (a->validity)
+        s->n_nulls = a->n_rows - fmt_bits_count(a->validity, 0, a->n_rows);
+    switch (a->type) {
+    case SHARD_TYPE_BOOL:
+        stats_bools(a, s);
+        break;
+    case SHARD_TYPE_INT8:
+        MIN_MAX(int8_t, int64_t);
+        break;
+    case SHARD_TYPE_INT16:
+        MIN_MAX(int16_t, int64_t);
+        break;
+    case SHARD_TYPE_INT32:
+        MIN_MAX(int32_t, int64_t);
+        break;
+    case SHARD_TYPE_INT64:
+        MIN_MAX(int64_t, int64_t);
+        break;
+    case SHARD_TYPE_UINT8:
+        MIN_MAX(uint8_t, uint64_t);
+        break;
+    case SHARD_TYPE_UINT16:
+        MIN_MAX(uint16_t, uint64_t);
+        break;
+    case SHARD_TYPE_UINT32:
+        MIN_MAX(uint32_t, uint64_t);
+        break;
+    case SHARD_TYPE_UINT64:
+        MIN_MAX(uint64_t, uint64_t);
+        break;
+    case SHARD_TYPE_FLOAT32:
+    case SHARD_TYPE_FLOAT64:
+        stats_floats(a, s);
+        break;
+    case SHARD_TYPE_STRING:
+    case SHARD_TYPE_BINARY:
+        stats_strings(a, s);
+        break;
+    case SHARD_TYPE_LIST:
+    case SHARD_TYPE_SPARSE:
+        break;
+    }
+}
