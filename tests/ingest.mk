@@ -1,1 +1,13 @@
 # Tests of ingest.
+
+# Parsing.
+if HAVE_CHECK
+parse_check_programs = tests/check_json
+check_PROGRAMS += $(parse_check_programs)
+TESTS += $(parse_check_programs)
+parse_util = tests/parse_util.c tests/parse_util.h
+parse_check_libs = tools/ingest/libingest.la shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
+tests_check_json_SOURCES = tests/check_json.c $(parse_util)
+tests_check_json_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_check_json_LDADD = $(parse_check_libs) $(JANSSON_LIBS)
+endif

@@ -107,12 +107,36 @@ SHARD_NODISCARD int ingest_parse_block(struct ingest_parser *p, const struct ing
 
 /* ---------------------------------------------------------------------------------- export */
 
-/* Row `row` of arrays (one per field) as one JSON text without newline, appended: dotted columns
- * nested again, _extra merged back, numbers in their shortest exact form. */
+/* What export needs from row to row; not thread-safe. Arrays are one per field of the schema. */
+struct ingest_export;
+SHARD_NODISCARD int ingest_export_new(struct ingest_export **ret); /* 0, -ENOMEM */
+void ingest_export_free(struct ingest_export *x);                  /* accepts NULL */
+
+/* Row `row` as one JSON text without newline, appended: dotted columns nested again, _extra merged
+ * back, numbers in their shortest exact form. SHARD_ECORRUPT where _extra is no JSON. */
+SHARD_NODISCARD int ingest_export_json(struct ingest_export *x, const struct fmt_schema *s,
+                                       const struct shard_array *arrays, uint64_t row,
+                                       struct base_buf *out, struct shard_error *err);
+/* Likewise as one CSV record with LF (RFC 4180 quoting; null is an empty cell, an empty string "";
+ * lists as JSON). Values of _extra that belong to a cell go there. What is left over, such as a
+ * JSON null or a nested array, stands in the column _extra; without with_extra that is
+ * SHARD_EUNSUPPORTED. */
+SHARD_NODISCARD int ingest_export_csv(struct ingest_export *x, const struct fmt_schema *s,
+                                      const struct shard_array *arrays, uint64_t row,
+                                      char delimiter, bool with_extra, struct base_buf *out,
+                                      struct shard_error *err);
+/* 1 where something is left over for the CSV column _extra, 0 where not. For a dataset that came
+ * from CSV mostly no row has: one pass over the rows whose _extra is not null tells whether the
+ * column is needed. */
+SHARD_NODISCARD int ingest_export_csv_left(struct ingest_export *x, const struct fmt_schema *s,
+                                           const struct shard_array *arrays, uint64_t row,
+                                           struct shard_error *err);
+SHARD_NODISCARD int ingest_export_csv_header(const struct fmt_schema *s, char delimiter,
+                                             bool with_extra, struct base_buf *out);
+
+/* For a row now and then: the same, with _extra as a CSV column. */
 SHARD_NODISCARD int ingest_row_to_json(const struct fmt_schema *s, const struct shard_array *arrays,
                                        uint64_t row, struct base_buf *out, struct shard_error *err);
-/* Likewise as one CSV record with LF (RFC 4180 quoting; null is an empty cell, an empty string
- * ""; lists as JSON). */
 SHARD_NODISCARD int ingest_row_to_csv(const struct fmt_schema *s, const struct shard_array *arrays,
                                       uint64_t row, char delimiter, struct base_buf *out,
                                       struct shard_error *err);
