@@ -1,5 +1,5 @@
-/* One shard file, byte by byte: [header][gap page | gap piece ...][gap][footer][trailer]. Footer and
- * trailer are checked by fmt_footer_load(); this is the rest. */
+/* One shard file, byte by byte: [header][gap page | gap piece ...][gap][footer][trailer]. Footer
+ * and trailer are checked by fmt_footer_load(); this is the rest. */
 #include "config.h"
 
 #include "shardfmt/inspect.h"
@@ -170,7 +170,8 @@ fmt_inspect_scratch_done(struct fmt_inspect_scratch *s)
     memset(s, 0, sizeof(*s));
 }
 
-/* ------------------------------------------------------------------------------------ row groups */
+/* ------------------------------------------------------------------------------------ row groups
+ */
 
 /* One row group being looked at. */
 struct look {
@@ -292,8 +293,9 @@ chunk_decode_look(struct look *l, uint32_t column)
     if (r < 0)
         return note(l, column, -1, 0, 0, without_path(e.text, l->in->path));
     if (array.n_rows != f->group_rows[l->group]) {
-        (void)snprintf(text, sizeof(text), "%" PRIu64 " rows in the pages, %" PRIu32
-                       " in the footer", array.n_rows, f->group_rows[l->group]);
+        (void)snprintf(text, sizeof(text),
+                       "%" PRIu64 " rows in the pages, %" PRIu32 " in the footer", array.n_rows,
+                       f->group_rows[l->group]);
         return note(l, column, -1, 0, 0, text);
     }
     return 0;
@@ -341,8 +343,7 @@ int
 fmt_inspect_group(const struct fmt_inspect *in, uint32_t group, struct base_codec *codec,
                   struct fmt_inspect_scratch *s, struct fmt_findings *ret, struct shard_error *err)
 {
-    struct look l = {
-        .in = in, .group = group, .s = s, .codec = codec, .found = ret, .err = err};
+    struct look l = {.in = in, .group = group, .s = s, .codec = codec, .found = ret, .err = err};
     int r = in->footer->n_pieces ? pieces_look(&l) : 0;
 
     for (uint32_t c = 0; r >= 0 && c < in->footer->n_columns; c++)
@@ -350,7 +351,8 @@ fmt_inspect_group(const struct fmt_inspect *in, uint32_t group, struct base_code
     return r < 0 ? r : 0;
 }
 
-/* ------------------------------------------------------------------------------------------ gaps */
+/* ------------------------------------------------------------------------------------------ gaps
+ */
 
 static bool
 all_zero(const uint8_t *p, size_t len)
@@ -381,8 +383,10 @@ gap_look(const struct look *l, uint64_t off, uint64_t end, const struct fmt_exte
             off += len;
             continue;
         }
-        (void)snprintf(text, sizeof(text), "bytes %" PRIu64 " to %" PRIu64 ", between pages, are "
-                       "not zero", off, off + len);
+        (void)snprintf(text, sizeof(text),
+                       "bytes %" PRIu64 " to %" PRIu64 ", between pages, are "
+                       "not zero",
+                       off, off + len);
         r = fmt_findings_add(l->found, &f, r < 0 ? without_path(e.text, l->in->path) : text);
         return r < 0 ? base_fail(l->err, r, "%s", l->in->path) : 0; /* one finding per gap */
     }
@@ -423,8 +427,10 @@ fmt_inspect_gaps(const struct fmt_inspect *in, struct fmt_inspect_scratch *s,
         const struct fmt_finding f = {.group = e->group, .column = -1, .page = -1};
 
         if (e->off < pos || e->off > in->end || e->len > in->end - e->off) {
-            (void)snprintf(text, sizeof(text), "the page at byte %" PRIu64 " overlaps another one "
-                           "or the footer", e->off);
+            (void)snprintf(text, sizeof(text),
+                           "the page at byte %" PRIu64 " overlaps another one "
+                           "or the footer",
+                           e->off);
             r = fmt_findings_add(ret, &f, text);
             return r < 0 ? base_fail(err, r, "%s", in->path) : 0;
         }

@@ -16,13 +16,13 @@ struct fmt_extent {
 
 /* An open file under inspection. Read-only once it is open: share freely. */
 struct fmt_inspect {
-    const char *path;           /* borrowed; relative to the dataset */
+    const char *path; /* borrowed; relative to the dataset */
     int fd;
     struct fmt_footer *footer;
     struct fmt_extent *extents; /* n_extents, by off */
     size_t n_extents;
-    uint64_t size, end;         /* of the file; where its footer begins */
-    uint64_t n_page_bytes;      /* sum of the extents */
+    uint64_t size, end;    /* of the file; where its footer begins */
+    uint64_t n_page_bytes; /* sum of the extents */
 };
 
 /* Takes ownership of fd and footer, also on failure. */
@@ -34,8 +34,8 @@ void fmt_inspect_close(struct fmt_inspect *in); /* accepts NULL */
 struct fmt_finding {
     int64_t group, column, page; /* -1: not in one */
     uint64_t rows_lost;
-    uint64_t off, len;           /* of the bytes, where reason is NULL: their checksum is wrong */
-    char *reason;                /* owned */
+    uint64_t off, len; /* of the bytes, where reason is NULL: their checksum is wrong */
+    char *reason;      /* owned */
 };
 
 struct fmt_findings {

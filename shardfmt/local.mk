@@ -19,11 +19,15 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/stats.c shardfmt/stats.h \
 	shardfmt/writer.c
 shardfmt_libfmt_la_SOURCES += \
-	shardfmt/dataset.c \
+	shardfmt/cache.c shardfmt/cache.h \
+	shardfmt/cells.c shardfmt/cells.h \
+	shardfmt/dataset.c shardfmt/dataset.h \
 	shardfmt/inspect.c shardfmt/inspect.h \
-	shardfmt/manifest.c shardfmt/manifest.h \
+	shardfmt/manifest.h \
 	shardfmt/open.c shardfmt/open.h \
 	shardfmt/publish.c \
+	shardfmt/root.c shardfmt/rowgroup.c \
+	shardfmt/segment.c \
 	shardfmt/snapshot.c shardfmt/snapshot.h \
 	shardfmt/table.c shardfmt/table.h \
 	shardfmt/utf8.c shardfmt/utf8.h \

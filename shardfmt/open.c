@@ -16,8 +16,7 @@
 #include "shardfmt/snapshot.h"
 
 int
-fmt_file_open(int dirfd, const char *path, int *ret_fd, uint64_t *ret_size,
-              struct shard_error *err)
+fmt_file_open(int dirfd, const char *path, int *ret_fd, uint64_t *ret_size, struct shard_error *err)
 {
     uint64_t size;
     int fd, flags, r;

@@ -29,9 +29,9 @@
 #include "shardfmt/manifest.h"
 #include "shardfmt/open.h"
 
-#define ROOT_SUFFIX     ".root"
-#define ROOT_DIGITS     20
-#define LABEL_MAX       100 /* bytes of the label in a shard's name */
+#define ROOT_SUFFIX ".root"
+#define ROOT_DIGITS 20
+#define LABEL_MAX   100 /* bytes of the label in a shard's name */
 
 /* -------------------------------------------------------------------------------------- names */
 
@@ -131,7 +131,8 @@ label_safe(const char *label, char ret[LABEL_MAX + 2])
 
     for (; label[n] && n < LABEL_MAX; n++) {
         const char c = label[n];
-        const bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        const bool alnum =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 
         ret[n] = alnum || c == '-' || c == '_' || (c == '.' && n) ? c : '_';
     }
@@ -307,7 +308,9 @@ fmt_publish(int dirfd, uint64_t parent, struct fmt_snapshot *s, struct shard_err
     s->hash = hash;
     r = base_fsync_dir(dirfd, FMT_DIR_ROOTS, err);
     if (r < 0)
-        return base_fail_in(err, r, "snapshot %" PRIu64 " is published, but may not survive a "
-                            "power cut", parent + 1);
+        return base_fail_in(err, r,
+                            "snapshot %" PRIu64 " is published, but may not survive a "
+                            "power cut",
+                            parent + 1);
     return 0;
 }

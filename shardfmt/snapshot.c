@@ -175,7 +175,7 @@ fmt_split_name_ok(const char *name)
 bool
 fmt_fact_kind_reserved(const char *kind)
 {
-    static const char *const own[] = {"format", "parent", "fingerprint", "column",
+    static const char *const own[] = {"format", "parent",  "fingerprint", "column",
                                       "split",  "segment", "quarantine"};
 
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
@@ -275,8 +275,7 @@ fmt_snapshot_add_shard(struct fmt_snapshot *s, const char *path, const char *spl
 }
 
 int
-fmt_snapshot_add_reject(struct fmt_snapshot *s, const char *path,
-                        const struct fmt_shard_info *info)
+fmt_snapshot_add_reject(struct fmt_snapshot *s, const char *path, const struct fmt_shard_info *info)
 {
     struct fmt_shard_entry *e;
     int r;
@@ -336,11 +335,9 @@ fmt_quarantine_schema(struct fmt_schema *ret)
         const char *name;
         enum shard_type type;
     } fields[] = {
-        {"file", SHARD_TYPE_STRING},   {"entry", SHARD_TYPE_STRING},
-        {"reason", SHARD_TYPE_STRING}, {"detail", SHARD_TYPE_STRING},
-        {"column", SHARD_TYPE_STRING}, {"line", SHARD_TYPE_UINT64},
-        {"offset", SHARD_TYPE_UINT64}, {"length", SHARD_TYPE_UINT64},
-        {"raw", SHARD_TYPE_BINARY},
+        {"file", SHARD_TYPE_STRING},   {"entry", SHARD_TYPE_STRING},  {"reason", SHARD_TYPE_STRING},
+        {"detail", SHARD_TYPE_STRING}, {"column", SHARD_TYPE_STRING}, {"line", SHARD_TYPE_UINT64},
+        {"offset", SHARD_TYPE_UINT64}, {"length", SHARD_TYPE_UINT64}, {"raw", SHARD_TYPE_BINARY},
     };
     int r = 0;
 

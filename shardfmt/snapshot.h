@@ -1,8 +1,8 @@
 /* Snapshots: the root, its segments, publish(), and verification.
  *
  * Order of calls for a writer: fmt_dataset_mkdirs(); fmt_tmp_path(), fmt_writer_*() and
- * fmt_shard_place() for every shard; fmt_snapshot_init() (or _load() of the newest root, to append),
- * its schema, fmt_snapshot_add_*(); fmt_publish(). For a reader: fmt_newest_root(),
+ * fmt_shard_place() for every shard; fmt_snapshot_init() (or _load() of the newest root, to
+ * append), its schema, fmt_snapshot_add_*(); fmt_publish(). For a reader: fmt_newest_root(),
  * fmt_snapshot_load(), fmt_shard_open(). A struct fmt_snapshot is not thread-safe while it is
  * built and read-only afterwards: share it freely.
  *
@@ -19,43 +19,43 @@
 #include "lib/hash.h"
 #include "shardfmt/shard.h"
 
-#define FMT_DIR_ROOTS      "roots"
-#define FMT_DIR_SEGMENTS   "segments"
-#define FMT_DIR_SHARDS     "shards"
-#define FMT_DIR_QUARANTINE "quarantine"
-#define FMT_DIR_TMP        "tmp"
-#define FMT_SEGMENT_SHARDS_MAX 4096u        /* shards that one segment lists */
-#define FMT_SEGMENT_GROUPS_MAX (1u << 20)   /* their row groups, unless it lists one shard only */
-#define FMT_PATH_MAX           255u         /* bytes of a path inside a dataset */
-#define FMT_SPLIT_MAX          200u         /* bytes of a split's name */
-#define FMT_FACT_TEXT_MAX      (1u << 20)   /* bytes of a fact's text, at most: FMT_INLINE_MAX */
+#define FMT_DIR_ROOTS          "roots"
+#define FMT_DIR_SEGMENTS       "segments"
+#define FMT_DIR_SHARDS         "shards"
+#define FMT_DIR_QUARANTINE     "quarantine"
+#define FMT_DIR_TMP            "tmp"
+#define FMT_SEGMENT_SHARDS_MAX 4096u      /* shards that one segment lists */
+#define FMT_SEGMENT_GROUPS_MAX (1u << 20) /* their row groups, unless it lists one shard only */
+#define FMT_PATH_MAX           255u       /* bytes of a path inside a dataset */
+#define FMT_SPLIT_MAX          200u       /* bytes of a split's name */
+#define FMT_FACT_TEXT_MAX      (1u << 20) /* bytes of a fact's text, at most: FMT_INLINE_MAX */
 #define FMT_SPLITS_MAX         65536u
-#define FMT_DATASET_VERSION    1u           /* number of the fact "format" */
+#define FMT_DATASET_VERSION    1u /* number of the fact "format" */
 
 /* One shard as a segment lists it. */
 struct fmt_shard_entry {
-    char *path;                /* relative to the dataset; owned */
-    char *split;               /* owned; "" in quarantine entries */
-    uint32_t split_index;      /* of split in the snapshot's splits; 0 in quarantine entries */
+    char *path;           /* relative to the dataset; owned */
+    char *split;          /* owned; "" in quarantine entries */
+    uint32_t split_index; /* of split in the snapshot's splits; 0 in quarantine entries */
     uint64_t n_rows, file_bytes, raw_bytes;
     uint32_t footer_bytes;
     struct base_hash128 hash;
     uint32_t n_groups;
-    uint32_t *group_rows;      /* owned */
+    uint32_t *group_rows; /* owned */
 };
-/* The root lists quarantine files itself, by path, n_rows, file_bytes and hash: in their entries the
- * rest is 0 or NULL after loading. */
+/* The root lists quarantine files itself, by path, n_rows, file_bytes and hash: in their entries
+ * the rest is 0 or NULL after loading. */
 
 /* A split and its rows. A split may be empty: rows that a writer promised and did not find. */
 struct fmt_split {
-    char *name;                /* owned */
+    char *name; /* owned */
     uint64_t n_rows;
 };
 
 /* A segment that the snapshot was loaded from. fmt_publish() takes it over as it is where the
  * shards it lists have not changed, so that an append writes no old segment again. */
 struct fmt_segment {
-    struct base_hash128 hash;  /* of the file: its name */
+    struct base_hash128 hash; /* of the file: its name */
     uint64_t n_rows, file_bytes;
     uint32_t shard0, n_shards; /* which entries of the snapshot it lists */
     uint64_t digest;           /* of those entries as loaded */
@@ -65,28 +65,28 @@ struct fmt_segment {
  * whatever of number, hash and text the kind uses (docs/format.md). Readers skip kinds that they
  * do not know, unless the kind begins with "!". */
 struct fmt_fact {
-    char *kind, *name, *text;  /* owned; never NULL, may be "" */
+    char *kind, *name, *text; /* owned; never NULL, may be "" */
     uint64_t number, bytes;
     struct base_hash128 hash;
 };
 
 /* The content of a snapshot, as built by a writer or loaded by a reader. */
 struct fmt_snapshot {
-    uint64_t number;                 /* of the root file; 0 before publishing */
-    struct base_hash128 hash;        /* of the root: its name */
+    uint64_t number;          /* of the root file; 0 before publishing */
+    struct base_hash128 hash; /* of the root: its name */
     struct fmt_schema schema;
-    struct fmt_shard_entry *shards;  /* in row order: splits in order of first use */
+    struct fmt_shard_entry *shards; /* in row order: splits in order of first use */
     uint32_t n_shards, cap_shards;
     struct fmt_shard_entry *rejects; /* quarantine files */
     uint32_t n_rejects, cap_rejects;
-    struct fmt_split *splits;        /* in order of first use; rows are the sums over shards */
+    struct fmt_split *splits; /* in order of first use; rows are the sums over shards */
     uint32_t n_splits, cap_splits;
-    struct fmt_fact *facts;          /* but for those that the fields here are made of */
+    struct fmt_fact *facts; /* but for those that the fields here are made of */
     uint32_t n_facts, cap_facts;
     struct base_hash128 fingerprint; /* of all rows */
     uint64_t parent_number;          /* the root before this one; 0 = none */
     struct base_hash128 parent_hash;
-    struct fmt_segment *segments;    /* as loaded; empty in a new snapshot */
+    struct fmt_segment *segments; /* as loaded; empty in a new snapshot */
     uint32_t n_segments, cap_segments;
 };
 
@@ -146,8 +146,8 @@ SHARD_NODISCARD int fmt_shard_open(int dirfd, const struct fmt_shard_entry *e,
 SHARD_NODISCARD int fmt_publish(int dirfd, uint64_t parent, struct fmt_snapshot *s,
                                 struct shard_error *err);
 
-/* The schema of quarantine files: file, entry, reason, detail, column: string; line, offset, length:
- * uint64; raw: binary. ret is initialised here. */
+/* The schema of quarantine files: file, entry, reason, detail, column: string; line, offset,
+ * length: uint64; raw: binary. ret is initialised here. */
 SHARD_NODISCARD int fmt_quarantine_schema(struct fmt_schema *ret);
 
 /* ----------------------------------------------------------------------------- verification */
@@ -169,9 +169,9 @@ struct fmt_verify_result {
 
 /* Check every byte of the newest snapshot of the dataset below dirfd: root, segments, shards,
  * quarantine, the zero bytes between pages, and that every page decodes. Calls fn (may be NULL) for
- * every damage, on the calling thread and in the order of the files, whatever n_threads (0 = cores).
- * Returns 0 also where damage was found; SHARD_ENOTFOUND where there is no snapshot; -errno if it
- * could not work. */
+ * every damage, on the calling thread and in the order of the files, whatever n_threads (0 =
+ * cores). Returns 0 also where damage was found; SHARD_ENOTFOUND where there is no snapshot; -errno
+ * if it could not work. */
 SHARD_NODISCARD int fmt_verify(int dirfd, unsigned n_threads, fmt_damage_fn fn, void *arg,
                                struct fmt_verify_result *ret, struct shard_error *err);
 

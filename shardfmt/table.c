@@ -63,8 +63,8 @@ column_load(struct fmt_table *t, int fd, const struct fmt_footer *f, uint32_t c,
     if (r < 0)
         (void)base_fail(err, r, "%s", path);
     else
-        r = fmt_chunk_decode(f, 0, c, stored, codec, NULL, NULL, path, t->decoded[c],
-                             &t->arrays[c], err);
+        r = fmt_chunk_decode(f, 0, c, stored, codec, NULL, NULL, path, t->decoded[c], &t->arrays[c],
+                             err);
     free(stored);
     return r;
 }

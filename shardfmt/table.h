@@ -21,7 +21,7 @@ struct fmt_table {
     struct fmt_decoded **decoded; /* n_columns; what the arrays point to */
     uint8_t *stored;              /* the stored pages; text may point there */
     uint64_t file_bytes;
-    struct base_hash128 hash;     /* content hash: the caller compares it with what it expects */
+    struct base_hash128 hash; /* content hash: the caller compares it with what it expects */
 };
 
 /* Load the whole table at dirfd/path and check that it has this schema. ret need not be

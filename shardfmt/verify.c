@@ -34,7 +34,7 @@ struct verify_file {
     char *path;
     struct fmt_inspect *in;
     unsigned refs;
-    bool counts_rows;   /* rows_lost: of the row group, or else always rows_lost */
+    bool counts_rows; /* rows_lost: of the row group, or else always rows_lost */
     uint64_t rows_lost;
 };
 

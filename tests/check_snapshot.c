@@ -113,8 +113,10 @@ snapshot_equal(const struct fmt_snapshot *a, const struct fmt_snapshot *b)
 static void
 add_invented(struct fmt_snapshot *s, uint32_t i, const char *split, uint32_t n_groups)
 {
-    struct fmt_shard_info info = {.file_bytes = 256u << 20, .raw_bytes = 700u << 20,
-                                  .n_groups = n_groups, .footer_bytes = 4000 + i % 100};
+    struct fmt_shard_info info = {.file_bytes = 256u << 20,
+                                  .raw_bytes = 700u << 20,
+                                  .n_groups = n_groups,
+                                  .footer_bytes = 4000 + i % 100};
     char path[256], hex[BASE_HEX128_LEN + 1];
 
     info.group_rows = calloc(n_groups ? n_groups : 1, sizeof(uint32_t));
@@ -144,18 +146,25 @@ invent(struct fmt_snapshot *s, uint32_t n, uint32_t n_groups)
 
 START_TEST(test_published_snapshot_loads_equal)
 {
-    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS, .splits = "train,test",
-                                       .n_shards = 5, .groups_per_shard = 3,
-                                       .rows_per_group = 20, .vary = true, .seed = 7,
-                                       .zstd_level = 3, .n_rejects = 4};
+    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS,
+                                       .splits = "train,test",
+                                       .n_shards = 5,
+                                       .groups_per_shard = 3,
+                                       .rows_per_group = 20,
+                                       .vary = true,
+                                       .seed = 7,
+                                       .zstd_level = 3,
+                                       .n_rejects = 4};
     struct fmt_snapshot s, back;
 
     must_ok(fmt_util_shards(dirfd_, &spec, 0, &s, &err));
     ck_assert_int_eq(fmt_snapshot_add_split(&s, "validation"), 0);
     ck_assert_int_eq(fmt_snapshot_add_fact(&s, "input", "a b\xc3\xa4.tar!x", 5, 1u << 31,
-                                           (struct base_hash128){1, UINT64_MAX}, ""), 0);
+                                           (struct base_hash128){1, UINT64_MAX}, ""),
+                     0);
     ck_assert_int_eq(fmt_snapshot_add_fact(&s, "option", "codec", 0, 0, no_hash, "zstd:3"), 0);
-    ck_assert_int_eq(fmt_snapshot_add_fact(&s, "count", "rows_read", UINT64_MAX, 0, no_hash, ""), 0);
+    ck_assert_int_eq(fmt_snapshot_add_fact(&s, "count", "rows_read", UINT64_MAX, 0, no_hash, ""),
+                     0);
     must_ok(fmt_publish(dirfd_, 0, &s, &err));
     ck_assert_uint_eq(s.number, 1);
     must_ok(fmt_snapshot_load(dirfd_, 1, &back, &err));
@@ -215,9 +224,13 @@ group_is_right(struct shard_dataset *ds, uint64_t group, const uint32_t *cols, u
 
 START_TEST(test_dataset_gives_the_rows_back)
 {
-    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS, .splits = "train,test",
-                                       .n_shards = 4, .groups_per_shard = 3,
-                                       .rows_per_group = 50, .vary = true, .seed = 11,
+    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS,
+                                       .splits = "train,test",
+                                       .n_shards = 4,
+                                       .groups_per_shard = 3,
+                                       .rows_per_group = 50,
+                                       .vary = true,
+                                       .seed = 11,
                                        .zstd_level = _i ? 3 : 0,
                                        .page_bytes = _i == 2 ? 256 : 0};
     const uint32_t some[] = {11, 0, 11, 4, 16};
@@ -242,8 +255,8 @@ START_TEST(test_dataset_gives_the_rows_back)
         ck_assert_uint_eq(info.shard, i / 3);
         ck_assert_uint_eq(info.index, i % 3);
         ck_assert_uint_eq(info.split, i / 3 % 2);
-        ck_assert_uint_eq(info.n_rows, fmt_util_group_rows(&spec, (uint32_t)i / 3,
-                                                           (uint32_t)i % 3));
+        ck_assert_uint_eq(info.n_rows,
+                          fmt_util_group_rows(&spec, (uint32_t)i / 3, (uint32_t)i % 3));
         rows += info.n_rows;
         group_is_right(ds, i, NULL, 0, spec.seed, g);
         group_is_right(ds, 11 - i, some, 5, spec.seed, g);
@@ -304,8 +317,11 @@ reader_run(void *arg)
 
 START_TEST(test_many_threads_read_more_shards_than_are_kept_open)
 {
-    const struct fmt_util_spec spec = {.columns = "row:uint64,t:string", .n_shards = 100,
-                                       .groups_per_shard = 2, .rows_per_group = 5, .seed = 3};
+    const struct fmt_util_spec spec = {.columns = "row:uint64,t:string",
+                                       .n_shards = 100,
+                                       .groups_per_shard = 2,
+                                       .rows_per_group = 5,
+                                       .seed = 3};
     struct reader readers[80]; /* more than shards are kept open, so that all may be in use */
     struct shard_dataset *ds;
     int before;
@@ -342,13 +358,18 @@ START_TEST(test_no_dataset_is_not_found)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------ same bytes */
+/* ------------------------------------------------------------------------------------ same bytes
+ */
 
 START_TEST(test_same_content_same_bytes)
 {
-    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS, .splits = "train,test",
-                                       .n_shards = 3, .groups_per_shard = 2, .seed = 5,
-                                       .zstd_level = 3, .n_rejects = 3};
+    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS,
+                                       .splits = "train,test",
+                                       .n_shards = 3,
+                                       .groups_per_shard = 2,
+                                       .seed = 5,
+                                       .zstd_level = 3,
+                                       .n_rejects = 3};
     struct base_buf x = {0}, y = {0};
     char **a, **b, other[256];
     size_t n, m;
@@ -380,8 +401,11 @@ END_TEST
 
 START_TEST(test_root_and_segment_of_a_small_dataset_are_small)
 {
-    const struct fmt_util_spec spec = {.columns = "text:string,lang:string", .splits = "train,test",
-                                       .n_shards = 2, .groups_per_shard = 8, .rows_per_group = 20};
+    const struct fmt_util_spec spec = {.columns = "text:string,lang:string",
+                                       .splits = "train,test",
+                                       .n_shards = 2,
+                                       .groups_per_shard = 8,
+                                       .rows_per_group = 20};
     uint64_t sum = 0;
     struct stat st;
     char **files;
@@ -584,8 +608,8 @@ leave_behind(int step, const struct fmt_snapshot *s)
         must_ok(fmt_root_write(dirfd_, "tmp/1-00fb.root", s, &hash, &err));
         break;
     case 6: /* linked, the temporary name still there, folders not synced */
-        ck_assert_int_eq(linkat(dirfd_, "roots/00000000000000000001.root", dirfd_,
-                                "tmp/1-00fa.root", 0), 0);
+        ck_assert_int_eq(
+            linkat(dirfd_, "roots/00000000000000000001.root", dirfd_, "tmp/1-00fa.root", 0), 0);
         break;
     default:
         ck_abort();
@@ -651,11 +675,16 @@ END_TEST
 
 START_TEST(test_foreign_names_in_roots_are_ignored)
 {
-    static const char *const names[] = {
-        "roots/2.root", "roots/00000000000000000002.root~", "roots/0000000000000000000a.root",
-        "roots/.00000000000000000002.root", "roots/99999999999999999999.root",
-        "roots/00000000000000000002.ROOT", "roots/00000000000000000000.root", "roots/README",
-        "roots/+0000000000000000002.root", "roots/000000000000000000002.root"};
+    static const char *const names[] = {"roots/2.root",
+                                        "roots/00000000000000000002.root~",
+                                        "roots/0000000000000000000a.root",
+                                        "roots/.00000000000000000002.root",
+                                        "roots/99999999999999999999.root",
+                                        "roots/00000000000000000002.ROOT",
+                                        "roots/00000000000000000000.root",
+                                        "roots/README",
+                                        "roots/+0000000000000000002.root",
+                                        "roots/000000000000000000002.root"};
     uint64_t number;
 
     must_ok(fmt_newest_root(dirfd_, &number, &err));
@@ -767,10 +796,25 @@ END_TEST
 START_TEST(test_paths_stay_in_their_folder)
 {
     static const char *const good[] = {"shards/a", "shards/train-0f.shard", "shards/A_b-c.9"};
-    static const char *const bad[] = {
-        "", "shards", "shards/", "/etc/passwd", "shards/..", "shards/.", "shards/../roots/x",
-        "shards/a/b", "shards//a", "shards/.hidden", "../shards/a", "segments/a", "Shards/a",
-        "shards/a b", "shards/a\nb", "shards/a\\b", "shards/\xc3\xa4", "./shards/a", "shardsx/a"};
+    static const char *const bad[] = {"",
+                                      "shards",
+                                      "shards/",
+                                      "/etc/passwd",
+                                      "shards/..",
+                                      "shards/.",
+                                      "shards/../roots/x",
+                                      "shards/a/b",
+                                      "shards//a",
+                                      "shards/.hidden",
+                                      "../shards/a",
+                                      "segments/a",
+                                      "Shards/a",
+                                      "shards/a b",
+                                      "shards/a\nb",
+                                      "shards/a\\b",
+                                      "shards/\xc3\xa4",
+                                      "./shards/a",
+                                      "shardsx/a"};
     char path[400];
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(good); i++)
@@ -791,7 +835,9 @@ START_TEST(test_labels_become_harmless_names)
 {
     static const struct {
         const char *label, *want;
-    } cases[] = {{"train", "shards/train-"}, {"", "shards/0"}, {"../x y", "shards/_._x_y-"},
+    } cases[] = {{"train", "shards/train-"},
+                 {"", "shards/0"},
+                 {"../x y", "shards/_._x_y-"},
                  {"\xc3\xa4", "shards/__-"}};
     char path[256];
 
@@ -811,12 +857,27 @@ END_TEST
 
 START_TEST(test_utf8)
 {
-    static const char *const good[] = {"", "abc", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80",
-                                       "\xed\x9f\xbf", "\xee\x80\x80", "\xf0\x90\x80\x80",
+    static const char *const good[] = {"",
+                                       "abc",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xf0\x90\x80\x80",
                                        "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf",
-                                      "\xed\xa0\x80", "\xe2\x82", "\xf0\x8f\xbf\xbf",
-                                      "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "a\xc2z"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xc2",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xe2\x82",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf8\x88\x80\x80\x80",
+                                      "\xff",
+                                      "a\xc2z"};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(good); i++)
         ck_assert_msg(fmt_utf8_ok(good[i], strlen(good[i])), "good %zu", i);
@@ -828,8 +889,8 @@ END_TEST
 START_TEST(test_writers_cannot_list_what_no_reader_takes)
 {
     uint32_t rows[] = {5, 5};
-    struct fmt_shard_info info = {.n_rows = 10, .file_bytes = 100, .footer_bytes = 10,
-                                  .n_groups = 2, .group_rows = rows};
+    struct fmt_shard_info info = {
+        .n_rows = 10, .file_bytes = 100, .footer_bytes = 10, .n_groups = 2, .group_rows = rows};
     struct fmt_snapshot s;
 
     fmt_snapshot_init(&s);
@@ -875,14 +936,14 @@ raw_root(const struct raw_fact *facts, size_t n)
 
     must_ok(fmt_dataset_mkdirs(dirfd_, &err));
     must_ok(fmt_util_schema("kind:string,name:string,number:uint64,bytes:uint64,hash:binary,"
-                            "text:string", &schema, &err));
+                            "text:string",
+                            &schema, &err));
     for (int i = 0; i < 6; i++)
         fmt_column_init(&c[i], types[i], 0);
     for (size_t i = 0; i < n; i++) {
         r |= fmt_column_append_bytes(&c[0], facts[i].kind, strlen(facts[i].kind));
-        r |= fmt_column_append_bytes(&c[1], facts[i].name, facts[i].name_len
-                                                               ? facts[i].name_len
-                                                               : strlen(facts[i].name));
+        r |= fmt_column_append_bytes(&c[1], facts[i].name,
+                                     facts[i].name_len ? facts[i].name_len : strlen(facts[i].name));
         r |= fmt_column_append_number(&c[2], &facts[i].number);
         r |= fmt_column_append_number(&c[3], &zero);
         r |= fmt_column_append_bytes(&c[4], hash, facts[i].hash_len);
@@ -896,9 +957,18 @@ raw_root(const struct raw_fact *facts, size_t n)
     fmt_schema_done(&schema);
 }
 
-#define FORMAT {"format", "shardline", 1, "", 0, 0}
-#define FINGER {"fingerprint", "", 0, "", 16, 0}
-#define COLUMN {"column", "a", 0, "int32", 0, 0}
+#define FORMAT                                                                                     \
+    {                                                                                              \
+        "format", "shardline", 1, "", 0, 0                                                         \
+    }
+#define FINGER                                                                                     \
+    {                                                                                              \
+        "fingerprint", "", 0, "", 16, 0                                                            \
+    }
+#define COLUMN                                                                                     \
+    {                                                                                              \
+        "column", "a", 0, "int32", 0, 0                                                            \
+    }
 
 START_TEST(test_hostile_roots_are_refused)
 {
@@ -926,21 +996,33 @@ START_TEST(test_hostile_roots_are_refused)
         {{FORMAT, FINGER, COLUMN, {"split", "s", 5, "", 0, 0}}, SHARD_ECORRUPT, "rows"},
         {{FORMAT, FINGER, COLUMN, {"split", "s", 0, "", 0, 0}}, 0, ""},
         {{FORMAT, FINGER, COLUMN, {"split", "s", 0, "", 0, 0}, {"split", "s", 0, "", 0, 0}},
-         SHARD_ECORRUPT, "split 1"},
-        {{FORMAT, FINGER, COLUMN, {"split", "s", UINT64_MAX, "", 0, 0},
-          {"split", "t", 1, "", 0, 0}}, SHARD_ECORRUPT, "split 1"},
+         SHARD_ECORRUPT,
+         "split 1"},
+        {{FORMAT,
+          FINGER,
+          COLUMN,
+          {"split", "s", UINT64_MAX, "", 0, 0},
+          {"split", "t", 1, "", 0, 0}},
+         SHARD_ECORRUPT,
+         "split 1"},
         {{FORMAT, FINGER, COLUMN, {"split", "", 0, "", 0, 0}}, SHARD_ECORRUPT, "split 0"},
         {{FORMAT, FINGER, COLUMN, {"parent", "", 1, "", 16, 0}}, SHARD_ECORRUPT, "renamed"},
         {{FORMAT, FINGER, COLUMN, {"parent", "", UINT64_MAX, "", 16, 0}}, SHARD_ECORRUPT, "rename"},
         {{FORMAT, FINGER, COLUMN, {"parent", "", 0, "", 16, 0}}, SHARD_ECORRUPT, "parent"},
-        {{FORMAT, FINGER, COLUMN, {"segment", "segments/../../x", 1, "", 16, 0}}, SHARD_ECORRUPT,
+        {{FORMAT, FINGER, COLUMN, {"segment", "segments/../../x", 1, "", 16, 0}},
+         SHARD_ECORRUPT,
          "segment 0"},
-        {{FORMAT, FINGER, COLUMN,
+        {{FORMAT,
+          FINGER,
+          COLUMN,
           {"segment", "segments/00000000000000000000000000030202.seg", 0, "", 16, 0}},
-         SHARD_ECORRUPT, "segment 0"},
+         SHARD_ECORRUPT,
+         "segment 0"},
         {{FORMAT, FINGER, COLUMN, {"quarantine", "quarantine/../shards/x", 1, "", 16, 0}},
-         SHARD_ECORRUPT, "quarantine file 0"},
-        {{FORMAT, FINGER, COLUMN, {"quarantine", "/etc/passwd", 1, "", 16, 0}}, SHARD_ECORRUPT,
+         SHARD_ECORRUPT,
+         "quarantine file 0"},
+        {{FORMAT, FINGER, COLUMN, {"quarantine", "/etc/passwd", 1, "", 16, 0}},
+         SHARD_ECORRUPT,
          "quarantine file 0"},
         {{FORMAT, FINGER, COLUMN, {"quarantine", "quarantine/x.shard", 1, "", 16, 0}}, 0, ""},
     };
@@ -971,8 +1053,8 @@ static void
 bend(struct fmt_snapshot *s, int how)
 {
     struct fmt_shard_entry *e = &s->shards[1];
-    static const char *const paths[] = {"../outside", "/etc/passwd", "shards/../x", "shards/a/b",
-                                        "segments/x", "", "shards/"};
+    static const char *const paths[] = {
+        "../outside", "/etc/passwd", "shards/../x", "shards/a/b", "segments/x", "", "shards/"};
 
     if (how < 7) {
         free(e->path);

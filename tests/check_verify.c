@@ -122,7 +122,8 @@ names_only(const struct told *t, size_t i, const char *what)
 }
 
 static const struct fmt_util_spec tiny = {
-    .columns = "row:uint64,b:bool?,t:string?,l:list<int32>,sp:sparse<float32>?,bin:binary,f:float32",
+    .columns =
+        "row:uint64,b:bool?,t:string?,l:list<int32>,sp:sparse<float32>?,bin:binary,f:float32",
     .splits = "train,test",
     .n_shards = 2,
     .groups_per_shard = 2,

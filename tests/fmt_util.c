@@ -57,8 +57,9 @@ name_hash(const char *name)
 static size_t
 make_text(uint64_t *state, char ret[64])
 {
-    static const char *const words[] = {"shard", "row ", "a", "the ", "na\xc3\xafve ", "\xe2\x82\xac",
-                                        "", "42 ", "\"q\" ", "\n", "\xf0\x9f\x90\x9f", "page "};
+    static const char *const words[] = {
+        "shard", "row ", "a",      "the ", "na\xc3\xafve ",    "\xe2\x82\xac",
+        "",      "42 ",  "\"q\" ", "\n",   "\xf0\x9f\x90\x9f", "page "};
     const unsigned n = (unsigned)(next(state) % 9);
     size_t len = 0;
 

@@ -16,9 +16,9 @@ struct fmt_util_spec {
     uint32_t rows_per_group;   /* 0 = 100 */
     bool vary;                 /* row groups hold between half of that and all of it */
     uint64_t seed;
-    int zstd_level;            /* 0 = no compression */
-    uint32_t page_bytes;       /* 0 = default */
-    uint32_t n_rejects;        /* records in one quarantine file; 0 = no such file */
+    int zstd_level;      /* 0 = no compression */
+    uint32_t page_bytes; /* 0 = default */
+    uint32_t n_rejects;  /* records in one quarantine file; 0 = no such file */
 };
 
 /* Append rows [row0, row0 + n) of the column to c. A column named "row" holds the row's number. In

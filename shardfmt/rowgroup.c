@@ -1,0 +1,250 @@
+/* Reading row groups: one request for chunks that touch, then every chunk through its checks. */
+#include "config.h"
+
+#include "shardline/fmt.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "lib/arith.h"
+#include "lib/buf.h"
+#include "lib/codec.h"
+#include "lib/fail.h"
+#include "lib/fs.h"
+#include "shardfmt/dataset.h"
+
+struct shard_group {
+    struct base_codec *codec;
+    uint64_t n_rows;
+    uint32_t cap;
+    struct shard_array *arrays;   /* cap */
+    struct fmt_decoded **decoded; /* cap; made on first use */
+    struct chunk *chunks;         /* cap */
+    const uint8_t **stored;       /* pages of the chunk being decoded */
+    uint32_t cap_stored;
+    struct base_buf buf; /* stored bytes of all chunks; text may point into it */
+};
+
+/* One wanted chunk of a row group. */
+struct chunk {
+    uint32_t i, column; /* the i-th that was asked for */
+    uint64_t off, len;  /* in the file */
+    size_t at;          /* where it stands in the buffer */
+};
+
+int
+shard_group_new(struct shard_group **ret_group)
+{
+    struct shard_group *g = calloc(1, sizeof(*g));
+    int r;
+
+    if (g == NULL)
+        return -ENOMEM;
+    r = base_codec_new(&g->codec);
+    if (r < 0) {
+        free(g);
+        return r;
+    }
+    *ret_group = g;
+    return 0;
+}
+
+void
+shard_group_free(struct shard_group *g)
+{
+    if (g == NULL)
+        return;
+    for (uint32_t i = 0; i < g->cap; i++)
+        fmt_decoded_free(g->decoded[i]);
+    free(g->decoded);
+    free(g->arrays);
+    free(g->chunks);
+    free(g->stored);
+    base_buf_done(&g->buf);
+    base_codec_free(g->codec);
+    free(g);
+}
+
+uint64_t
+shard_group_n_rows(const struct shard_group *g)
+{
+    return g->n_rows;
+}
+
+const struct shard_array *
+shard_group_array(const struct shard_group *g, uint32_t i)
+{
+    return &g->arrays[i];
+}
+
+/* Room for n columns. */
+static int
+group_reserve(struct shard_group *g, uint32_t n)
+{
+    void *p;
+
+    if (n <= g->cap)
+        return 0;
+    p = reallocarray(g->arrays, n, sizeof(*g->arrays));
+    if (p == NULL)
+        return -ENOMEM;
+    g->arrays = p;
+    p = reallocarray(g->chunks, n, sizeof(*g->chunks));
+    if (p == NULL)
+        return -ENOMEM;
+    g->chunks = p;
+    p = reallocarray(g->decoded, n, sizeof(*g->decoded));
+    if (p == NULL)
+        return -ENOMEM;
+    g->decoded = p;
+    for (uint32_t i = g->cap; i < n; i++)
+        g->decoded[i] = NULL;
+    g->cap = n;
+    return 0;
+}
+
+static int
+chunk_compare(const void *a, const void *b)
+{
+    const struct chunk *x = a, *y = b;
+
+    return x->off != y->off ? (x->off < y->off ? -1 : 1) : x->i < y->i ? -1 : x->i > y->i;
+}
+
+/* End of the run of touching (or equal) chunks that begins with chunk i of n; its bytes. */
+static uint32_t
+run_end(const struct chunk *chunks, uint32_t i, uint32_t n, uint64_t *ret_len)
+{
+    const uint64_t off = chunks[i].off;
+    uint64_t end = off + chunks[i].len;
+
+    for (i++; i < n && chunks[i].off <= end; i++)
+        if (chunks[i].off + chunks[i].len > end)
+            end = chunks[i].off + chunks[i].len;
+    *ret_len = end - off;
+    return i;
+}
+
+/* Place every run in the buffer, at the same distance from a multiple of 64 as in the file, so that
+ * what is aligned there can be used where it lands; then read each in one request. */
+static int
+chunks_read(struct shard_group *g, uint32_t n, const struct fmt_open_shard *o, const char *path,
+            struct shard_error *err)
+{
+    uint64_t len, total = 0;
+    uint32_t end;
+    int r = 0;
+
+    for (uint32_t i = 0; i < n; i = end) {
+        end = run_end(g->chunks, i, n, &len);
+        total = base_align_up(total, 64) + g->chunks[i].off % 64;
+        for (uint32_t j = i; j < end; j++)
+            g->chunks[j].at = (size_t)(total + (g->chunks[j].off - g->chunks[i].off));
+        total += len;
+    }
+    base_buf_reset(&g->buf);
+    if (base_buf_reserve_exact(&g->buf, (size_t)total) < 0)
+        return base_fail(err, -ENOMEM, "%s: a row group of %" PRIu64 " bytes", path, total);
+    for (uint32_t i = 0; r >= 0 && i < n; i = end) {
+        end = run_end(g->chunks, i, n, &len);
+        r = base_pread_full(o->fd, g->buf.data + g->chunks[i].at, (size_t)len, g->chunks[i].off,
+                            path, err);
+    }
+    return r;
+}
+
+/* How fmt_chunk_decode() gets out-of-line values. */
+struct piece_reader {
+    int fd;
+    const char *path;
+};
+
+static int
+piece_read(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *err)
+{
+    const struct piece_reader *p = arg;
+
+    return base_pread_full(p->fd, buf, len, off, p->path, err);
+}
+
+static int
+chunk_decode(struct shard_group *g, const struct chunk *c, const struct fmt_open_shard *o,
+             uint32_t group, const char *path, struct shard_error *err)
+{
+    const struct fmt_footer *f = o->footer;
+    const uint32_t *const first = &f->chunk_first[(size_t)group * f->n_columns + c->column];
+    const uint32_t n_pages = first[1] - first[0];
+    struct piece_reader reader = {o->fd, path};
+    int r;
+
+    if (n_pages > g->cap_stored) {
+        const uint8_t **p = reallocarray(g->stored, n_pages, sizeof(*p));
+
+        if (p == NULL)
+            return base_fail(err, -ENOMEM, "%s: %" PRIu32 " pages", path, n_pages);
+        g->stored = p;
+        g->cap_stored = n_pages;
+    }
+    for (uint32_t i = 0; i < n_pages; i++)
+        g->stored[i] = g->buf.data + c->at + (f->pages[first[0] + i].off - c->off);
+    if (g->decoded[c->i] == NULL) {
+        r = fmt_decoded_new(&g->decoded[c->i]);
+        if (r < 0)
+            return base_fail(err, r, "%s", path);
+    }
+    return fmt_chunk_decode(f, group, c->column, g->stored, g->codec, piece_read, &reader, path,
+                            g->decoded[c->i], &g->arrays[c->i], err);
+}
+
+/* Read and decode chunks of row group `group` of shard o into g. */
+static int
+group_read(struct shard_group *g, const struct fmt_open_shard *o, uint32_t group,
+           const uint32_t *cols, uint32_t n, const char *path, struct shard_error *err)
+{
+    int r;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct chunk *c = &g->chunks[i];
+
+        c->i = i;
+        c->column = cols ? cols[i] : i;
+        fmt_chunk_extent(o->footer, group, c->column, &c->off, &c->len);
+    }
+    if (n > 1)
+        qsort(g->chunks, n, sizeof(*g->chunks), chunk_compare);
+    r = chunks_read(g, n, o, path, err);
+    for (uint32_t i = 0; r >= 0 && i < n; i++)
+        r = chunk_decode(g, &g->chunks[i], o, group, path, err);
+    return r;
+}
+
+int
+shard_dataset_read_group(struct shard_dataset *ds, uint64_t group, const uint32_t *cols,
+                         uint32_t n_cols, struct shard_group *g, struct shard_error *err)
+{
+    const uint32_t n_all = ds->snapshot.schema.n_fields;
+    const uint32_t n = cols ? n_cols : n_all;
+    struct shard_group_info info;
+    struct fmt_open_shard *o = NULL;
+    int r;
+
+    g->n_rows = 0;
+    if (group >= ds->n_groups)
+        return base_fail(err, -EINVAL, "row group %" PRIu64 " of %" PRIu64, group, ds->n_groups);
+    for (uint32_t i = 0; cols && i < n; i++)
+        if (cols[i] >= n_all)
+            return base_fail(err, -EINVAL, "column %" PRIu32 " of %" PRIu32, cols[i], n_all);
+    if (group_reserve(g, n) < 0)
+        return base_fail(err, -ENOMEM, "%" PRIu32 " columns", n);
+    shard_dataset_group_info(ds, group, &info);
+    r = fmt_cache_acquire(&ds->cache, info.shard, &o, err);
+    if (r >= 0) {
+        r = group_read(g, o, info.index, cols, n, ds->snapshot.shards[info.shard].path, err);
+        fmt_cache_release(&ds->cache, o);
+    }
+    if (r < 0)
+        return base_fail_in(err, r, "%s", ds->path);
+    g->n_rows = info.n_rows;
+    return 0;
+}
