@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,7 +310,8 @@ START_TEST(test_parse_double)
     ck_assert_int_eq(base_parse_double("1.001", "--lr", 0, 1, &v, &err), SHARD_EPARSE);
     ck_assert_str_eq(err.text, "--lr: 1.001 is not between 0 and 1");
     for (unsigned i = 0; i < BASE_ARRAY_LEN(bad); i++)
-        ck_assert_msg(base_parse_double(bad[i], "--lr", -1e300, 1e300, &v, &err) == SHARD_EPARSE,
+        ck_assert_msg(base_parse_double(bad[i], "--lr", -INFINITY, INFINITY, &v, &err) ==
+                          SHARD_EPARSE,
                       "%s", bad[i]);
     (void)setlocale(LC_ALL, "C");
 }
@@ -469,9 +471,10 @@ START_TEST(test_fs_replace_and_read)
     ck_assert_int_eq(base_read_file(dir_fd, "none", 10, &b, &err), -ENOENT);
     ck_assert_msg(strstr(err.text, "none") != NULL, "%s", err.text);
     ck_assert_uint_eq(b.len, 12);
+    ck_assert_int_eq(base_read_file(AT_FDCWD, "/dev/zero", 200000, &b, &err), SHARD_ELIMIT);
+    ck_assert_uint_eq(b.len, 12);
     ck_assert_int_eq(base_read_file(AT_FDCWD, "/proc/self/stat", 65536, &b, &err), 0);
     ck_assert_uint_gt(b.len, 12);
-    ck_assert_int_eq(base_read_file(AT_FDCWD, "/dev/zero", 200000, &b, &err), SHARD_ELIMIT);
     ck_assert_int_eq(base_read_file(dir_fd, ".", 65536, &b, &err), -EISDIR);
 
     fd = openat(dir_fd, "a", O_RDONLY);

@@ -250,16 +250,20 @@ END_TEST
 struct meeting {
     struct base_task task;
     pthread_barrier_t *all;
+    bool over; /* read after drain */
 };
 
 static void
 meet_run(struct base_task *task, struct base_worker *worker BASE_UNUSED)
 {
-    (void)pthread_barrier_wait(BASE_CONTAINER_OF(task, struct meeting, task)->all);
+    struct meeting *meeting = BASE_CONTAINER_OF(task, struct meeting, task);
+
+    (void)pthread_barrier_wait(meeting->all);
     (void)usleep(40000);
+    meeting->over = true;
 }
 
-/* Four tasks that wait for each other end only where four run at once. */
+/* Four tasks that wait for each other and for us end only where four run at once. */
 START_TEST(test_pool_runs_in_parallel_and_waits_without_spinning)
 {
     struct base_pool *pool = NULL;
@@ -267,14 +271,17 @@ START_TEST(test_pool_runs_in_parallel_and_waits_without_spinning)
     pthread_barrier_t all;
     uint64_t cpu0;
 
-    ck_assert_int_eq(pthread_barrier_init(&all, NULL, 4), 0);
+    ck_assert_int_eq(pthread_barrier_init(&all, NULL, 5), 0);
     ck_assert_int_eq(base_pool_open(4, "check", &pool, NULL), 0);
     cpu0 = base_cpu_ns();
     for (int i = 0; i < 4; i++) {
         meetings[i] = (struct meeting){.task = {.run = meet_run}, .all = &all};
         base_pool_submit(pool, &meetings[i].task);
     }
+    (void)pthread_barrier_wait(&all); /* nothing is queued any more, but all are running */
     base_pool_drain(pool);
+    for (int i = 0; i < 4; i++)
+        ck_assert(meetings[i].over);
     ck_assert_uint_lt(base_cpu_ns() - cpu0, 35000000u);
     base_pool_close(pool);
     (void)pthread_barrier_destroy(&all);
