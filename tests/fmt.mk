@@ -3,12 +3,18 @@ fmt_util = tests/fmt_util.c tests/fmt_util.h
 EXTRA_DIST += $(fmt_util)
 # shard_util writes one shard and reads it from memory.
 shard_util = tests/shard_util.c tests/shard_util.h
-EXTRA_DIST += $(shard_util)
+EXTRA_DIST += $(shard_util) tests/rowhash_reference.py
 if HAVE_CHECK
-fmt_core_check = tests/check_encode
+fmt_core_check = tests/check_column tests/check_encode tests/check_shard
 check_PROGRAMS += $(fmt_core_check)
 TESTS += $(fmt_core_check)
 fmt_core_libs = shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
+tests_check_column_SOURCES = tests/check_column.c $(shard_util) $(fmt_util)
+tests_check_column_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_column_LDADD = $(fmt_core_libs)
+tests_check_shard_SOURCES = tests/check_shard.c $(shard_util) $(fmt_util)
+tests_check_shard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_shard_LDADD = $(fmt_core_libs)
 tests_check_encode_SOURCES = tests/check_encode.c $(shard_util) $(fmt_util)
 tests_check_encode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_encode_LDADD = $(fmt_core_libs)

@@ -55,13 +55,15 @@ shard_util_write(const struct fmt_schema *s, const struct fmt_encode_opts *opts,
                  const struct shard_array *groups, uint32_t n_groups, struct base_buf *ret,
                  struct fmt_shard_info *ret_info, struct shard_error *err)
 {
-    char dir[] = "/tmp/shard_util.XXXXXX", path[64];
+    /* In memory where that can be: syncing thousands of small files is slow. */
+    char shm[] = "/dev/shm/shard_util.XXXXXX", tmp[] = "/tmp/shard_util.XXXXXX", path[64];
+    const char *dir = mkdtemp(shm) ? shm : mkdtemp(tmp);
+    const int dirfd = -100; /* AT_FDCWD: path is absolute */
     struct fmt_writer *w = NULL;
-    int r, dirfd;
+    int r;
 
-    must(mkdtemp(dir) != NULL, "mkdtemp");
+    must(dir != NULL, "mkdtemp");
     (void)snprintf(path, sizeof(path), "%s/x.shard", dir);
-    dirfd = -100; /* AT_FDCWD: path is absolute */
     r = fmt_writer_open(dirfd, path, s, opts, &w, err);
     if (r == 0)
         r = write_groups(w, s, opts, groups, n_groups, err);
@@ -106,14 +108,23 @@ shard_util_decode(const struct fmt_footer *f, const struct base_buf *file, uint3
 {
     const size_t chunk = (size_t)g * f->n_columns + c;
     const uint32_t first = f->chunk_first[chunk], n = f->chunk_first[chunk + 1] - first;
-    const uint8_t **stored = calloc(n + 1u, sizeof(*stored));
+    uint8_t **stored = calloc(n + 1u, sizeof(*stored));
     struct base_buf copy = *file;
     int r;
 
     must(stored != NULL, "calloc");
+    for (uint32_t i = 0; i < n; i++) { /* each page by itself, so that a sanitizer sees its end */
+        const struct fmt_page *p = &f->pages[first + i];
+
+        stored[i] = malloc(p->stored_len + 1u);
+        must(stored[i] != NULL, "malloc");
+        memcpy(stored[i] + 1, file->data + p->off, p->stored_len); /* not aligned, either */
+        stored[i]++;
+    }
+    r = fmt_chunk_decode(f, g, c, (const uint8_t *const *)stored, codec, shard_util_read, &copy,
+                         "file", d, ret, err);
     for (uint32_t i = 0; i < n; i++)
-        stored[i] = file->data + f->pages[first + i].off;
-    r = fmt_chunk_decode(f, g, c, stored, codec, shard_util_read, &copy, "file", d, ret, err);
+        free(stored[i] - 1);
     free(stored);
     return r;
 }
