@@ -158,9 +158,8 @@ table_write(int dirfd, const char *path, const struct fmt_schema *schema, struct
     int r;
 
     r = fmt_writer_open(dirfd, path, schema, &opts, &w, err);
-    if (r < 0)
-        return r;
-    r = fmt_writer_append(w, im, err);
+    if (r >= 0)
+        r = fmt_writer_append(w, im, err);
     if (r >= 0)
         r = fmt_writer_finish(w, &info, err);
     fmt_writer_free(w);

@@ -59,7 +59,8 @@ struct verify {
     struct shard_error *err;
     int r; /* the first failure of verification itself */
 
-    struct base_pool *pool;
+    struct base_pool *pool;  /* NULL for one thread: jobs then run where they are added */
+    struct base_worker self; /* used instead */
     unsigned n_threads;
     struct fmt_inspect_scratch *scratch; /* n_threads; each its worker's alone */
     struct job *ring;                    /* n_ring, used round and round */
@@ -204,7 +205,10 @@ ring_add(struct verify *v, struct verify_file *file, uint32_t group)
     j->r = 0;
     j->task.run = job_run;
     j->task.priority = 0;
-    base_pool_submit(v->pool, &j->task);
+    if (v->pool)
+        base_pool_submit(v->pool, &j->task);
+    else
+        job_run(&j->task, &v->self);
 }
 
 /* --------------------------------------------------------------------------------------- files */
@@ -412,10 +416,17 @@ fmt_verify(int dirfd, unsigned n_threads, fmt_damage_fn fn, void *arg,
     }
     (void)pthread_mutex_init(&v.lock, NULL); /* neither fails with default attributes on Linux */
     (void)pthread_cond_init(&v.done, NULL);
-    r = base_pool_open(v.n_threads, "verify", &v.pool, err);
+    if (v.n_threads > 1) {
+        r = base_pool_open(v.n_threads, "verify", &v.pool, err);
+    } else {
+        r = base_codec_new(&v.self.codec);
+        if (r < 0)
+            (void)base_fail(err, r, "verification");
+    }
     if (r >= 0)
         snapshot_verify(&v, number);
     base_pool_close(v.pool);
+    base_codec_free(v.self.codec);
     (void)pthread_cond_destroy(&v.done);
     (void)pthread_mutex_destroy(&v.lock);
     if (r >= 0)

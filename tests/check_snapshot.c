@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -671,6 +673,57 @@ START_TEST(test_failed_publish_changes_nothing)
 }
 END_TEST
 
+/* No file can grow beyond `limit` bytes, as on a disk that is full. */
+static void
+limit_files(rlim_t limit)
+{
+    struct rlimit lim;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &lim), 0);
+    lim.rlim_cur = limit;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &lim), 0);
+}
+
+START_TEST(test_full_disk_at_any_byte_leaves_last_snapshot)
+{
+    struct fmt_snapshot s, more, back;
+    uint64_t number;
+    unsigned failures = 0;
+    int r = -1;
+
+    must_ok(fmt_dataset_mkdirs(dirfd_, &err));
+    invent(&s, 2, 2);
+    must_ok(fmt_publish(dirfd_, 0, &s, &err));
+    invent(&more, 40, 3);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t limit = 0; r < 0 && limit < 100000; limit += 61) {
+        size_t n;
+        char **files;
+
+        limit_files(limit);
+        r = fmt_publish(dirfd_, 1, &more, &err);
+        limit_files(RLIM_INFINITY);
+        must_ok(fmt_newest_root(dirfd_, &number, &err));
+        ck_assert_uint_eq(number, r < 0 ? 1 : 2);
+        must_ok(fmt_snapshot_load(dirfd_, 1, &back, &err));
+        snapshot_equal(&s, &back);
+        fmt_snapshot_done(&back);
+        files = fmt_util_files(dir, &n);
+        for (size_t i = 0; i < n; i++)
+            ck_assert_msg(strncmp(files[i], "tmp/", 4) != 0, "%s was left behind", files[i]);
+        fmt_util_files_free(files, n);
+        failures += r < 0;
+    }
+    ck_assert_int_eq(r, 0);
+    ck_assert_uint_gt(failures, 10);
+    must_ok(fmt_snapshot_load(dirfd_, 2, &back, &err));
+    snapshot_equal(&more, &back);
+    fmt_snapshot_done(&back);
+    fmt_snapshot_done(&more);
+    fmt_snapshot_done(&s);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------- foreign */
 
 START_TEST(test_foreign_names_in_roots_are_ignored)
@@ -1169,6 +1222,7 @@ main(void)
     tcase_add_test(t, test_thousand_shards_open_fast);
     tcase_add_loop_test(t, test_writer_killed_at_any_step_leaves_last_snapshot, 0, 7);
     tcase_add_loop_test(t, test_failed_publish_changes_nothing, 0, 4);
+    tcase_add_test(t, test_full_disk_at_any_byte_leaves_last_snapshot);
     tcase_add_test(t, test_labels_become_harmless_names);
     tcase_add_test(t, test_writers_cannot_list_what_no_reader_takes);
     suite_add_tcase(suite, t);

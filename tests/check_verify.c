@@ -73,15 +73,22 @@ verify(unsigned n_threads, struct told *t, struct fmt_verify_result *res)
     ck_assert_uint_eq(res->n_damages, t->count);
 }
 
+/* Remember all files of the dataset and what is in them. */
 static void
-make(const struct fmt_util_spec *spec)
+list(void)
 {
-    must_ok(fmt_util_make(dir, spec, &err));
     files = fmt_util_files(dir, &n_files);
     content = calloc(n_files, sizeof(*content));
     ck_assert_ptr_nonnull(content);
     for (size_t i = 0; i < n_files; i++)
         fmt_util_read(dirfd_, files[i], &content[i]);
+}
+
+static void
+make(const struct fmt_util_spec *spec)
+{
+    must_ok(fmt_util_make(dir, spec, &err));
+    list();
 }
 
 static void
@@ -179,7 +186,8 @@ START_TEST(test_any_flipped_bit_is_found_and_named)
 
     if (_i) { /* without zstd pages are aligned, so that there are gaps */
         spec.zstd_level = 0;
-        spec.groups_per_shard = 1;
+        spec.columns = "row:uint64,b:bool?,t:string?,bin:binary";
+        spec.n_shards = 1;
         spec.n_rejects = 0;
     }
     make(&spec);
@@ -460,6 +468,105 @@ START_TEST(test_page_that_does_not_decode_is_found)
 }
 END_TEST
 
+/* A dataset of one shard with two row groups of long values, some out of line. */
+static void
+make_long(void)
+{
+    static const size_t lens[] = {10, 3u << 20, 0, (1u << 20) + 4, 1u << 20, 2500001};
+    const struct fmt_encode_opts opts = {.zstd_level = 3};
+    char *text = malloc(3u << 20), path[256];
+    struct fmt_shard_info info;
+    struct base_codec *codec;
+    struct fmt_image *im;
+    struct fmt_writer *w;
+    struct fmt_snapshot s;
+    struct fmt_column c;
+    struct shard_array array;
+
+    ck_assert_ptr_nonnull(text);
+    for (size_t i = 0; i < 3u << 20; i++)
+        text[i] = (char)('a' + (i * i >> 7) % 26);
+    must_ok(fmt_dataset_mkdirs(dirfd_, &err));
+    fmt_snapshot_init(&s);
+    must_ok(fmt_util_schema("x:string", &s.schema, &err));
+    fmt_column_init(&c, SHARD_TYPE_STRING, 0);
+    for (size_t i = 0; i < 6; i++)
+        ck_assert_int_eq(fmt_column_append_bytes(&c, text + i, lens[i] ? lens[i] - i : 0), 0);
+    fmt_column_array(&c, &array);
+    ck_assert_int_eq(base_codec_new(&codec), 0);
+    must_ok(fmt_writer_open(dirfd_, "tmp/x", &s.schema, &opts, &w, &err));
+    for (int i = 0; i < 2; i++) {
+        must_ok(fmt_image_encode(&s.schema, &array, &opts, codec, &im, &err));
+        must_ok(fmt_writer_append(w, im, &err));
+        fmt_image_free(im);
+    }
+    must_ok(fmt_writer_finish(w, &info, &err));
+    must_ok(fmt_shard_place(dirfd_, "tmp/x", FMT_DIR_SHARDS, "train", info.hash, path, &err));
+    ck_assert_int_eq(fmt_snapshot_add_shard(&s, path, "train", &info), 0);
+    must_ok(fmt_publish(dirfd_, 0, &s, &err));
+    free(info.group_rows);
+    fmt_writer_free(w);
+    base_codec_free(codec);
+    fmt_column_done(&c);
+    fmt_snapshot_done(&s);
+    free(text);
+}
+
+START_TEST(test_out_of_line_values_are_read_and_verified)
+{
+    struct fmt_verify_result res;
+    struct shard_dataset *ds;
+    struct shard_group *g;
+    struct fmt_footer *f;
+    struct told t;
+    uint64_t bytes = 0;
+    size_t shard;
+    int fd, in;
+
+    make_long();
+    list();
+    for (size_t i = 0; i < n_files; i++)
+        bytes += content[i].len;
+    verify(2, &t, &res);
+    ck_assert_uint_eq(t.count, 0);
+    ck_assert_uint_eq(res.bytes_checked, bytes);
+
+    must_ok(shard_dataset_open(dir, &ds, &err));
+    ck_assert_int_eq(shard_group_new(&g), 0);
+    must_ok(shard_dataset_read_group(ds, 1, NULL, 0, g, &err));
+    ck_assert_int_eq(shard_group_array(g, 0)->offsets[2] - shard_group_array(g, 0)->offsets[1],
+                     (3 << 20) - 1);
+    ck_assert_int_eq(((const char *)shard_group_array(g, 0)->values)[10 + 1000],
+                     'a' + (1001 * 1001 >> 7) % 26);
+
+    shard = find("shards/");
+    must_ok(fmt_shard_open(fmt_dataset_dirfd(ds), &fmt_dataset_snapshot(ds)->shards[0],
+                           fmt_dataset_schema(ds), &in, &f, &err));
+    ck_assert_uint_ge(f->n_pieces, 2 * (3 + 2 + 3));
+    fd = openat(dirfd_, files[shard], O_WRONLY);
+    for (uint32_t i = 0; i < f->n_pieces; i++) {
+        const off_t at = (off_t)(f->pieces[i].off + f->pieces[i].stored_len / 2);
+        const uint8_t byte = content[shard].data[at] ^ 16;
+
+        ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+        verify(1, &t, &res);
+        ck_assert_uint_eq(t.count, 1);
+        ck_assert_str_eq(t.items[0].file, files[shard]);
+        ck_assert_int_eq(t.items[0].row_group, i >= f->n_pieces / 2);
+        ck_assert_uint_eq(t.items[0].rows_lost, 6);
+        ck_assert_int_eq(shard_dataset_read_group(ds, i >= f->n_pieces / 2, NULL, 0, g, &err),
+                         SHARD_ECHECKSUM);
+        ck_assert_int_eq(pwrite(fd, &content[shard].data[at], 1, at), 1);
+    }
+    must_ok(shard_dataset_read_group(ds, 0, NULL, 0, g, &err));
+    (void)close(fd);
+    (void)close(in);
+    fmt_footer_free(f);
+    shard_group_free(g);
+    shard_dataset_close(ds);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -479,6 +586,7 @@ main(void)
     tcase_add_test(t, test_damage_says_what_is_lost);
     tcase_add_test(t, test_goes_on_after_damage_and_tells_in_one_order);
     tcase_add_test(t, test_page_that_does_not_decode_is_found);
+    tcase_add_test(t, test_out_of_line_values_are_read_and_verified);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
