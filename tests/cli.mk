@@ -1,1 +1,7 @@
-# Tests of cli.
+# Tests that run the programs as a user does. Python; each script prints its cases.
+TEST_EXTENSIONS = .py
+PY_LOG_COMPILER = $$PYTHON
+cli_scripts = tests/cli/check_crash.py tests/cli/check_damage.py tests/cli/check_ingest.py \
+	tests/cli/check_roundtrip.py
+TESTS += $(cli_scripts)
+EXTRA_DIST += $(cli_scripts) tests/cli/util.py

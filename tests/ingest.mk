@@ -11,3 +11,13 @@ tests_check_json_SOURCES = tests/check_json.c $(parse_util)
 tests_check_json_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_check_json_LDADD = $(parse_check_libs) $(JANSSON_LIBS)
 endif
+
+# The pipeline.
+if HAVE_CHECK
+check_PROGRAMS += tests/check_ingest
+TESTS += tests/check_ingest
+tests_check_ingest_SOURCES = tests/check_ingest.c
+tests_check_ingest_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_ingest_LDADD = tools/ingest/libingest.la shardfmt/libfmt.la lib/libbase.la \
+	$(CHECK_LIBS)
+endif

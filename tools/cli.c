@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/buf.h"
 #include "lib/parse.h"
 #include "lib/report.h"
 
@@ -57,6 +58,42 @@ cli_message(const char *fmt, ...)
     va_end(ap);
 }
 
+json_t *
+cli_json_text(const char *text)
+{
+    struct base_buf buf = {0};
+    json_t *s;
+    int r = 0;
+
+    if (text == NULL)
+        return json_null();
+    s = json_string(text);
+    /* Rare: a path that is not UTF-8. Take what is valid, byte by byte. */
+    for (const char *p = text; s == NULL && *p && r == 0;) {
+        size_t len = 1;
+
+        while (len <= 4) {
+            s = json_stringn(p, len);
+            if (s || p[len] == '\0')
+                break;
+            len++;
+        }
+        if (s) {
+            r = base_buf_append(&buf, p, len);
+            p += len;
+        } else {
+            r = base_buf_append(&buf, "\xEF\xBF\xBD", 3);
+            p++;
+        }
+        json_decref(s);
+        s = NULL;
+    }
+    if (s == NULL)
+        s = json_stringn((const char *)buf.data, buf.len);
+    base_buf_done(&buf);
+    return s;
+}
+
 /* The message on standard error and, where asked for, {"error": ...} on standard output. */
 static void
 print_failure(const char *text)
@@ -68,7 +105,7 @@ print_failure(const char *text)
     if (!json_wanted)
         return;
     obj = json_object();
-    if (obj == NULL || json_object_set_new(obj, "error", json_string(text)) < 0 ||
+    if (obj == NULL || json_object_set_new(obj, "error", cli_json_text(text)) < 0 ||
         base_report_line(stdout, obj, &err) < 0)
         cli_message("the error could not be written as JSON"); /* the exit status still tells */
     json_decref(obj);

@@ -22,6 +22,7 @@
 #ifndef TOOLS_CLI_H
 #define TOOLS_CLI_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -119,6 +120,8 @@ int cli_usage_error(const char *fmt, ...) BASE_PRINTF(1, 2);
 /* A failure; returns status. */
 int cli_fail(int status, const char *fmt, ...) BASE_PRINTF(2, 3);
 int cli_fail_err(int status, const struct shard_error *err);
+/* A JSON string of any bytes: what is not UTF-8 becomes U+FFFD. NULL gives null. */
+json_t *cli_json_text(const char *text);
 /* Only the line on standard error, for verbs that put "error" into an object of their own. */
 void cli_message(const char *fmt, ...) BASE_PRINTF(1, 2);
 

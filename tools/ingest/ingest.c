@@ -40,6 +40,7 @@ struct pipeline {
     struct ingest_crew crew;
     struct ingest_reader reader;
     struct ingest_plan *plan;
+    struct ingest_parse_opts parse_nothing; /* for an input without records */
     struct ingest_target target;
     struct ingest_groups groups;
     struct ingest_sequencer sq;
@@ -127,6 +128,14 @@ make_plan(struct pipeline *p, struct shard_error *err)
     if (r == 0)
         r = ingest_plan_make(&o->parse, infer, &p->plan, err);
     ingest_infer_free(infer);
+    if (r == 0 && p->plan->schema.n_fields == 0) {
+        /* Nothing was there to infer from, and a dataset needs a column. */
+        ingest_plan_free(p->plan);
+        p->plan = NULL;
+        p->parse_nothing = o->parse;
+        p->parse_nothing.schema = "value:string?";
+        r = ingest_plan_make(&p->parse_nothing, NULL, &p->plan, err);
+    }
     if (r < 0)
         return r;
     p->reader.plan = p->plan;

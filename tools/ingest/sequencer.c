@@ -80,7 +80,7 @@ take_reject(struct ingest_sequencer *sq, const struct ingest_reject *rej, struct
     if (strcmp(rej->reason, INGEST_BAD_RECORD_SIZE) == 0 && rej->length <= INGEST_RECORD_MAX)
         return record_too_long(rej, err);
     if (sq->opts->on_bad == INGEST_ABORT)
-        return base_fail(err, SHARD_EPARSE, "%s: %s (%s)", ingest_reject_place(rej, place),
+        return base_fail(err, SHARD_ECORRUPT, "%s: %s (%s)", ingest_reject_place(rej, place),
                          rej->detail ? rej->detail : "bad record", rej->reason);
     if (surely_too_bad(sq))
         return too_many_bad(sq, rej, err);
@@ -129,6 +129,7 @@ sequence_block(struct ingest_sequencer *sq, struct ingest_batch *b, uint32_t k,
             if (r < 0)
                 return base_fail(err, r, "looking for duplicates");
             if (r == 0) {
+                sq->ret->rows_read++;
                 sq->ret->duplicates++;
                 dropped = base_hash128_add(dropped, rows->row_hash[i]);
                 continue;
@@ -138,6 +139,7 @@ sequence_block(struct ingest_sequencer *sq, struct ingest_batch *b, uint32_t k,
         r = ingest_groups_add(sq->groups, lane, b, k, (uint32_t)i);
         if (r < 0)
             return base_fail(err, r, "making row groups");
+        sq->ret->rows_read++;
         sq->ret->rows_written++;
     }
     sq->read_sum = base_hash128_add(sq->read_sum, read);
@@ -153,7 +155,7 @@ ingest_sequence(struct ingest_sequencer *sq, struct ingest_batch *b, struct shar
     for (uint32_t k = 0; k < b->n_blocks && r == 0; k++) {
         const struct ingest_rows *rows = b->rows[k];
 
-        sq->ret->rows_read += rows->n_rows + rows->n_filtered;
+        sq->ret->rows_read += rows->n_filtered;
         sq->ret->filtered += rows->n_filtered;
         for (size_t i = 0; i < b->rejects[k].count && r == 0; i++)
             r = take_reject(sq, &b->rejects[k].items[i], err);

@@ -27,7 +27,7 @@ struct ingest_sequencer {
 };
 
 /* SHARD_EBUDGET where the keys of all rows do not fit, SHARD_ELIMIT where surely too many records
- * are bad, SHARD_EPARSE for the first bad one under INGEST_ABORT. */
+ * are bad, SHARD_ECORRUPT for the first bad one under INGEST_ABORT. */
 SHARD_NODISCARD int ingest_sequence(struct ingest_sequencer *sq, struct ingest_batch *b,
                                     struct shard_error *err);
 /* After the last batch: SHARD_ELIMIT where too many records are bad. */

@@ -4,3 +4,14 @@ noinst_LTLIBRARIES += tools/libcli.la
 tools_libcli_la_SOURCES = tools/cli.c tools/cli.h
 tools_libcli_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tools_libcli_la_LIBADD = lib/libreport.la
+
+bin_PROGRAMS += shardtool
+shardtool_SOURCES = \
+	tools/shardtool/cat.c tools/shardtool/export.c tools/shardtool/info.c \
+	tools/shardtool/ingest.c tools/shardtool/ingest_args.c tools/shardtool/ingest_args.h \
+	tools/shardtool/main.c tools/shardtool/rejects.c tools/shardtool/rows.c \
+	tools/shardtool/rows.h tools/shardtool/schema.c tools/shardtool/shardtool.h \
+	tools/shardtool/verify.c
+shardtool_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+shardtool_LDADD = tools/libcli.la tools/ingest/libingest.la loader/libloader.la \
+	shardfmt/libfmt.la lib/libreport.la lib/libbase.la

@@ -1,0 +1,96 @@
+"""shardtool on datasets that are broken: every flipped byte is found and named, nothing crashes."""
+
+import os
+import random
+import shutil
+
+from util import ingest, main, tool, tool_json, tree, write
+
+
+def dataset(tmp):
+    lines = ['{"id": %d, "text": "row %d of it", "f": %f}' % (i, i % 7, i / 3) for i in range(400)]
+    lines[7] = "not json"
+    path = write(os.path.join(tmp, "x.jsonl"), "\n".join(lines))
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, path, "--split", "train=0.8,test=0.2", status=3)
+    return ds
+
+
+def verify_finds(ds, rel):
+    """verify exits with 4, in both forms, and names the file."""
+    r = tool_json("verify", ds, status=4)
+    assert not r["ok"] and r["errors"], r
+    assert any(e["file"] == rel for e in r["errors"]), (rel, r)
+    for e in r["errors"]:
+        for key in ("file", "row_group", "column", "page", "reason", "rows_lost"):
+            assert key in e, e
+    out, err = tool("verify", ds, status=4)
+    assert rel.encode() in out + err
+
+
+def flip(path, at, bit):
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 1 << bit]))
+
+
+def test_flipped_bits_are_found(tmp):
+    ds = dataset(tmp)
+    rng = random.Random(11)
+    for rel in sorted(tree(ds)):
+        path = os.path.join(ds, rel)
+        size = os.path.getsize(path)
+        for at in [0, size - 1] + [rng.randrange(size) for _ in range(10)]:
+            bit = rng.randrange(8)
+            flip(path, at, bit)
+            verify_finds(ds, rel)
+            for verb in ("info", "cat", "rejects"):
+                tool(verb, ds, status=None)  # may fail, must not crash
+            flip(path, at, bit)
+    assert tool_json("verify", ds)["ok"]
+
+
+def test_truncated_and_missing_and_foreign_files(tmp):
+    ds = dataset(tmp)
+    rng = random.Random(12)
+    for rel in sorted(tree(ds)):
+        path = os.path.join(ds, rel)
+        whole = open(path, "rb").read()
+        for content in (b"", whole[:rng.randrange(len(whole))], whole[:-1], whole + b"x",
+                        b"PK\3\4" + 200 * b"foreign", None):
+            if content is None:
+                os.unlink(path)
+            else:
+                write(path, content)
+            if not (rel.startswith("roots") and content is None):
+                verify_finds(ds, rel)
+            for verb in ("info", "cat", "rejects"):
+                _, err = tool(verb, ds, status=None)
+            write(path, whole)
+    assert tool_json("verify", ds)["ok"]
+
+
+def test_damage_is_an_error_with_its_place(tmp):
+    ds = dataset(tmp)
+    for rel in tree(ds):
+        if rel.startswith("shards") and "train" in rel:
+            flip(os.path.join(ds, rel), 100, 3)
+            _, err = tool("cat", ds, status=1)
+            assert rel.encode() in err, err
+            flip(os.path.join(ds, rel), 100, 3)
+    root = [rel for rel in tree(ds) if rel.startswith("roots")][0]
+    flip(os.path.join(ds, root), os.path.getsize(os.path.join(ds, root)) // 2, 0)
+    _, err = tool("info", ds, status=1)
+    assert root.encode() in err, err
+    # An ingest over it refuses, too: there is a dataset.
+    path = os.path.join(tmp, "x.jsonl")
+    before = tree(ds)
+    r = ingest(ds, path, status=1)
+    assert r["error"] and tree(ds) == before
+    shutil.rmtree(os.path.join(ds, "roots"))
+    tool("verify", ds, status=1)
+
+
+main(globals())

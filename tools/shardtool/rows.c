@@ -1,0 +1,181 @@
+#include "config.h"
+
+#include "tools/shardtool/rows.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/fail.h"
+#include "shardfmt/snapshot.h"
+#include "tools/ingest/parse.h"
+
+#define FLUSH_BYTES (1u << 18)
+
+struct rows {
+    const struct rows_opts *o;
+    struct shard_dataset *ds;
+    struct shard_group *group;
+    struct fmt_schema schema; /* of the wanted columns */
+    uint32_t *cols;           /* their indices */
+    uint32_t n_cols;
+    struct shard_array *arrays; /* of the current row group */
+    struct base_buf text;
+    FILE *out;
+    const char *out_name;
+    uint64_t left;            /* rows that may still be printed */
+};
+
+void
+rows_take_option(struct cli_args *a, int id, struct rows_opts *o)
+{
+    switch (id) {
+    case ROWS_OPT_LIMIT: cli_arg_u64(a, 0, UINT64_MAX, &o->limit); break;
+    case ROWS_OPT_COLUMNS: o->columns = a->value; break;
+    case ROWS_OPT_SPLIT: o->split = a->value; break;
+    default: break;
+    }
+}
+
+static int
+add_column(struct rows *rows, uint32_t col)
+{
+    const struct shard_field *f = shard_dataset_field(rows->ds, col);
+
+    rows->cols[rows->n_cols++] = col;
+    return fmt_schema_add(&rows->schema, f->name, f->type, f->elem, f->nullable, f->flags);
+}
+
+/* Find the columns of "a,b". */
+static int
+pick_columns(struct rows *rows, struct shard_error *err)
+{
+    const uint32_t all = shard_dataset_n_columns(rows->ds);
+    const char *p = rows->o->columns;
+    uint32_t max = all;
+    int r = 0;
+
+    for (const char *c = p; c && *c; c++)
+        max += *c == ',';
+    rows->cols = calloc(max + 1, sizeof(*rows->cols));
+    rows->arrays = calloc(max + 1, sizeof(*rows->arrays));
+    if (rows->cols == NULL || rows->arrays == NULL)
+        return base_fail(err, -ENOMEM, "reading rows");
+    if (p == NULL) {
+        for (uint32_t c = 0; c < all && r == 0; c++)
+            r = add_column(rows, c);
+        return r < 0 ? base_fail(err, r, "reading rows") : 0;
+    }
+    for (;;) {
+        char *name = strndup(p, strcspn(p, ","));
+        const int64_t col = name ? shard_dataset_find_column(rows->ds, name) : -ENOMEM;
+
+        if (col < 0)
+            r = base_fail(err, (int)col, "there is no column '%s'", name ? name : "");
+        else
+            r = add_column(rows, (uint32_t)col);
+        free(name);
+        if (r < 0)
+            return r;
+        p += strcspn(p, ",");
+        if (*p++ == '\0')
+            return 0;
+    }
+}
+
+static int
+flush_text(struct rows *rows, struct shard_error *err)
+{
+    if (rows->text.len > 0 && fwrite(rows->text.data, 1, rows->text.len, rows->out) != rows->text.len)
+        return base_fail(err, -errno, "writing %s", rows->out_name);
+    base_buf_reset(&rows->text);
+    return 0;
+}
+
+static int
+print_row(struct rows *rows, uint64_t row, struct shard_error *err)
+{
+    int r;
+
+    if (rows->o->form == ROWS_CSV)
+        return ingest_row_to_csv(&rows->schema, rows->arrays, row, ',', &rows->text, err);
+    r = ingest_row_to_json(&rows->schema, rows->arrays, row, &rows->text, err);
+    if (r == 0)
+        r = base_buf_append(&rows->text, "\n", 1);
+    return r;
+}
+
+static int
+print_group(struct rows *rows, uint64_t group, struct shard_error *err)
+{
+    int r;
+
+    r = shard_dataset_read_group(rows->ds, group, rows->cols, rows->n_cols, rows->group, err);
+    if (r < 0)
+        return r;
+    for (uint32_t c = 0; c < rows->n_cols; c++)
+        rows->arrays[c] = *shard_group_array(rows->group, c);
+    for (uint64_t i = 0; i < shard_group_n_rows(rows->group) && rows->left > 0; i++) {
+        r = print_row(rows, i, err);
+        if (r == 0 && rows->text.len >= FLUSH_BYTES)
+            r = flush_text(rows, err);
+        if (r < 0)
+            return r;
+        rows->left--;
+    }
+    return 0;
+}
+
+static int
+print_rows(struct rows *rows, struct shard_error *err)
+{
+    int64_t split = -1;
+    int r;
+
+    r = shard_dataset_open(rows->o->dataset, &rows->ds, err);
+    if (r < 0)
+        return r;
+    if (rows->o->split) {
+        split = shard_dataset_find_split(rows->ds, rows->o->split);
+        if (split < 0)
+            return base_fail(err, SHARD_ENOTFOUND, "%s has no split '%s'", rows->o->dataset,
+                             rows->o->split);
+    }
+    r = pick_columns(rows, err);
+    if (r == 0)
+        r = shard_group_new(&rows->group);
+    if (r == 0 && rows->o->form == ROWS_CSV)
+        r = ingest_csv_header(&rows->schema, ',', &rows->text);
+    for (uint64_t g = 0; g < shard_dataset_n_groups(rows->ds) && rows->left > 0 && r == 0; g++) {
+        struct shard_group_info info;
+
+        if (cli_signal())
+            return base_fail(err, -ECANCELED, "interrupted");
+        shard_dataset_group_info(rows->ds, g, &info);
+        if (split < 0 || info.split == (uint32_t)split)
+            r = print_group(rows, g, err);
+    }
+    return r == 0 ? flush_text(rows, err) : r;
+}
+
+int
+rows_print(const struct rows_opts *o, FILE *out, const char *out_name)
+{
+    struct rows rows = {.o = o, .out = out, .out_name = out_name, .left = o->limit};
+    struct shard_error err = {0};
+    int r, status = CLI_OK;
+
+    fmt_schema_init(&rows.schema);
+    r = print_rows(&rows, &err);
+    if (r == -EPIPE)
+        status = CLI_FAILED; /* whoever read it has seen enough: nothing to say */
+    else if (r < 0)
+        status = cli_fail(CLI_FAILED, "%s", err.text[0] ? err.text : shard_strerror(r));
+    shard_group_free(rows.group);
+    shard_dataset_close(rows.ds);
+    fmt_schema_done(&rows.schema);
+    base_buf_done(&rows.text);
+    free(rows.cols);
+    free(rows.arrays);
+    return status;
+}

@@ -1,0 +1,32 @@
+/* Rows of a dataset as text, for head, cat and export. */
+#ifndef SHARDTOOL_ROWS_H
+#define SHARDTOOL_ROWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "tools/cli.h"
+
+enum rows_form { ROWS_JSONL, ROWS_CSV };
+
+struct rows_opts {
+    const char *dataset;
+    const char *split;    /* NULL = all, in row order */
+    const char *columns;  /* "a,b" or NULL = all */
+    uint64_t limit;       /* rows at most; UINT64_MAX = all */
+    enum rows_form form;
+};
+
+/* Write them to out. Returns an exit status; a message was printed where it is not CLI_OK. */
+int rows_print(const struct rows_opts *o, FILE *out, const char *out_name);
+
+/* Options that these verbs share: ids of the table below 10 are taken. */
+enum { ROWS_OPT_LIMIT = 1, ROWS_OPT_COLUMNS, ROWS_OPT_SPLIT };
+#define ROWS_OPTS                                                                                  \
+    {'n', "rows", "N", "at most so many rows", ROWS_OPT_LIMIT},                                    \
+    {0, "columns", "A,B", "these columns only, in this order", ROWS_OPT_COLUMNS},                  \
+    {0, "split", "NAME", "rows of this split only", ROWS_OPT_SPLIT}
+void rows_take_option(struct cli_args *a, int id, struct rows_opts *o);
+
+#endif

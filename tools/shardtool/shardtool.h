@@ -1,0 +1,15 @@
+/* The verbs of shardtool, one file each: int cmd_X(int argc, char **argv) takes the arguments from
+ * the verb's name on and returns an exit status (tools/cli.h). */
+#ifndef SHARDTOOL_SHARDTOOL_H
+#define SHARDTOOL_SHARDTOOL_H
+
+int cmd_cat(int argc, char **argv);
+int cmd_export(int argc, char **argv);
+int cmd_head(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_ingest(int argc, char **argv);
+int cmd_rejects(int argc, char **argv);
+int cmd_schema(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+
+#endif
