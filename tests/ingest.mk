@@ -20,4 +20,21 @@ tests_check_ingest_SOURCES = tests/check_ingest.c
 tests_check_ingest_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_ingest_LDADD = tools/ingest/libingest.la shardfmt/libfmt.la lib/libbase.la \
 	$(CHECK_LIBS)
+# Sources: sniffing, walking, cutting.
+if HAVE_CHECK
+source_check_programs = tests/check_sniff tests/check_source tests/check_cutter
+check_PROGRAMS += $(source_check_programs)
+TESTS += $(source_check_programs)
+source_util = tests/source_util.c tests/source_util.h
+source_check_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS) $(LIBARCHIVE_CFLAGS)
+source_check_libs = tools/ingest/libingest.la lib/libbase.la $(LIBARCHIVE_LIBS) $(CHECK_LIBS)
+tests_check_sniff_SOURCES = tests/check_sniff.c $(source_util)
+tests_check_sniff_CFLAGS = $(source_check_cflags)
+tests_check_sniff_LDADD = $(source_check_libs)
+tests_check_source_SOURCES = tests/check_source.c $(source_util)
+tests_check_source_CFLAGS = $(source_check_cflags)
+tests_check_source_LDADD = $(source_check_libs)
+tests_check_cutter_SOURCES = tests/check_cutter.c $(source_util)
+tests_check_cutter_CFLAGS = $(source_check_cflags)
+tests_check_cutter_LDADD = $(source_check_libs)
 endif

@@ -232,6 +232,8 @@ filter_check_rest(struct ingest_stack *s, uint32_t i, uint64_t consumed)
     }
     if (padding || s->streams[i - 1].broken)
         return;
+    if (l->kind == INGEST_KIND_LZIP && l->out_bytes == 0 && extra == 20)
+        return; /* libarchive leaves the trailer of an empty member unread */
     ingest_stack_break(s, i, INGEST_BAD_ARCHIVE, st->filled,
                        "%s: %" PRIu64 " bytes behind its end are something else",
                        ingest_kind_name(l->kind), extra);
@@ -687,6 +689,63 @@ ingest_level_push(struct ingest_stack *s, enum ingest_kind kind)
     }
     level_done(l);
     return 0;
+}
+
+/* Give back to the stream below what libarchive got but did not want. */
+static void
+stream_unread(struct ingest_level *l)
+{
+    struct ingest_stream *below = &l->stack->streams[l->index - 1];
+    const uint64_t consumed = (uint64_t)archive_filter_bytes(l->a, -1);
+    const uint64_t left = l->in_bytes - BASE_MIN(consumed, l->in_bytes);
+
+    if (left == 0 || left > l->last_len) /* more than the last block: it was at the end anyway */
+        return;
+    if (below->peek.len > 0 && l->last + l->last_len == below->peek.data + below->peek.len) {
+        below->peek_pos -= left;
+    } else {
+        below->blk -= left;
+        below->blk_len += left;
+    }
+    below->pos -= left;
+}
+
+int
+ingest_level_again(struct ingest_stack *s)
+{
+    struct ingest_level *l = &s->levels[s->depth];
+    struct ingest_stream *below = &s->streams[s->depth - 1];
+    const uint64_t entry_no = l->entry_no, out_bytes = l->out_bytes;
+    const uint32_t index = l->index;
+    const uint8_t *p;
+    size_t n;
+
+    if (l->kind != INGEST_KIND_TAR)
+        return 0;
+    stream_unread(l);
+    for (;;) { /* past the padding */
+        ingest_stream_peek(s, index - 1, 512, &p, &n);
+        if (n == 0)
+            return 0;
+        if (!all_zero(p, BASE_MIN(n, 512u)))
+            break;
+        (void)ingest_stream_take(s, index - 1, BASE_MIN(n, 512u), &p);
+    }
+    if (ingest_sniff(p, n, below->ended) != INGEST_KIND_TAR) {
+        if (!below->broken)
+            ingest_stack_break(s, index - 1, INGEST_BAD_ARCHIVE, below->pos,
+                               "tar: what follows its end is something else");
+        return 0;
+    }
+    ingest_stream_reset(&s->streams[index]);
+    (void)archive_read_free(l->a);
+    memset(l, 0, sizeof(*l));
+    l->stack = s;
+    l->index = index;
+    l->kind = INGEST_KIND_TAR;
+    l->entry_no = entry_no;
+    l->out_bytes = out_bytes;
+    return level_open(l) >= ARCHIVE_WARN;
 }
 
 void

@@ -101,6 +101,9 @@ void ingest_stream_reset(struct ingest_stream *st);
 
 /* Open what stream `depth` holds as a new top level; 1, or 0 where that failed (a reject tells). */
 int ingest_level_push(struct ingest_stack *s, enum ingest_kind kind);
+/* The top level came to its archive's end: 1 if another tar follows in the same stream, as after
+ * `cat a.tar b.tar`, and is now open; else 0. Anything else there but zeros becomes a reject. */
+int ingest_level_again(struct ingest_stack *s);
 /* Close the top level, reading what is left of a compressed stream below it, so that damage at its
  * very end is found. */
 void ingest_level_pop(struct ingest_stack *s);

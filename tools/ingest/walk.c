@@ -30,6 +30,7 @@ struct ingest_walk {
     struct ingest_walk_counts counts;
     struct ingest_rejects rejects;
     locale_t locale;  /* C.UTF-8, or 0 where the system has none */
+    locale_t bytes;   /* C: names are bytes, and are not converted */
     bool started;
     bool delivering;  /* the top stream is the caller's to read */
 };
@@ -233,6 +234,21 @@ enter_entry(struct ingest_walk *w, struct archive_entry *ae, struct ingest_entry
     return look_into(w, ret_entry);
 }
 
+/* Formats that store names as bytes are read in the C locale, where libarchive, unable to convert
+ * them, leaves them as they are; in C.UTF-8 it would normalise them to form C. With zip that cannot
+ * be helped, as there it gives up names that it cannot convert. */
+static int
+next_header(struct ingest_walk *w, struct ingest_level *l, struct archive_entry **ret_entry)
+{
+    const bool bytes = l->kind == INGEST_KIND_TAR || l->kind == INGEST_KIND_CPIO ||
+                       l->kind == INGEST_KIND_AR;
+    const locale_t before = bytes && w->bytes ? uselocale(w->bytes) : (locale_t)0;
+    const int r = archive_read_next_header(l->a, ret_entry);
+
+    locale_leave(before);
+    return r;
+}
+
 /* Go to the next entry of the level on top, or take the level off. */
 static int
 advance(struct ingest_walk *w, struct ingest_entry **ret_entry)
@@ -247,13 +263,14 @@ advance(struct ingest_walk *w, struct ingest_entry **ret_entry)
     }
     ingest_stream_reset(&s->streams[s->depth]);
     l->entry_no++;
-    switch (archive_read_next_header(l->a, &ae)) {
+    switch (next_header(w, l, &ae)) {
     case ARCHIVE_OK:
     case ARCHIVE_WARN:
         l->n_failed = 0;
         return enter_entry(w, ae, ret_entry);
     case ARCHIVE_EOF:
-        ingest_level_pop(s);
+        if (!ingest_level_again(s))
+            ingest_level_pop(s);
         return 0;
     case ARCHIVE_RETRY:
     case ARCHIVE_FAILED:
@@ -323,6 +340,7 @@ ingest_walk_open(const struct ingest_file *file, const struct ingest_walk_opts *
     if (s->regular)
         (void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     w->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    w->bytes = newlocale(LC_CTYPE_MASK, "C", (locale_t)0);
     *ret_walk = w;
     return 0;
 fail:
@@ -466,6 +484,8 @@ ingest_walk_close(struct ingest_walk *w)
         (void)XXH3_freeState(w->stack.hash);
     if (w->locale)
         freelocale(w->locale);
+    if (w->bytes)
+        freelocale(w->bytes);
     ingest_rejects_done(&w->rejects);
     free(w);
 }
