@@ -2,14 +2,20 @@
 
 # Parsing.
 if HAVE_CHECK
-parse_check_programs = tests/check_json
+parse_check_programs = tests/check_csv tests/check_json tests/check_parse
 check_PROGRAMS += $(parse_check_programs)
 TESTS += $(parse_check_programs)
 parse_util = tests/parse_util.c tests/parse_util.h
 parse_check_libs = tools/ingest/libingest.la shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
+tests_check_csv_SOURCES = tests/check_csv.c $(parse_util)
+tests_check_csv_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_check_csv_LDADD = $(parse_check_libs) $(JANSSON_LIBS)
 tests_check_json_SOURCES = tests/check_json.c $(parse_util)
 tests_check_json_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_check_json_LDADD = $(parse_check_libs) $(JANSSON_LIBS)
+tests_check_parse_SOURCES = tests/check_parse.c $(parse_util)
+tests_check_parse_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_parse_LDADD = $(parse_check_libs)
 endif
 
 # The pipeline.

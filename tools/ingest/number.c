@@ -189,7 +189,7 @@ ingest_num_canonical_float(const char *p, size_t len, double *ret)
     struct decimal d;
 
     if (len == 0 || len > INGEST_NUM_TEXT_MAX || !decimal_parse(p, len, &d) || d.leading_zero ||
-        d.int_digits == 0 || (d.has_point && (d.frac_digits == 0 || p[len - 1] == '0')) ||
+        d.int_digits == 0 || (d.has_point && !d.has_exp && (d.frac_digits == 0 || p[len - 1] == '0')) ||
         !decimal_value(&d, p, len, ret))
         return false;
     /* Few digits, and of a size that is printed without exponent: printing gives it back. */

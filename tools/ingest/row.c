@@ -130,6 +130,12 @@ union any_number {
     double f64;
 };
 
+static uint64_t
+magnitude(int64_t v)
+{
+    return v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+}
+
 static bool
 fit_signed(enum shard_type t, int64_t v, union any_number *ret)
 {
@@ -148,7 +154,7 @@ fit_signed(enum shard_type t, int64_t v, union any_number *ret)
         return true;
     case SHARD_TYPE_FLOAT32:
         ret->f32 = (float)v;
-        return v >= -(INT64_C(1) << 24) && v <= INT64_C(1) << 24;
+        return v == 0 || magnitude(v) >> __builtin_ctzll(magnitude(v)) <= UINT64_C(1) << 24;
     case SHARD_TYPE_FLOAT64:
         ret->f64 = (double)v;
         return ingest_i64_fits_double(v);
@@ -346,16 +352,31 @@ forget_row(struct ingest_row *w)
     w->n_touched = 0;
 }
 
+/* A CR alone ends a line of CSV, as the cutter counts. */
+static uint64_t
+count_lone_cr(const uint8_t *p, const uint8_t *end, const uint8_t *data_end)
+{
+    uint64_t n = 0;
+
+    for (; p < end && (p = memchr(p, '\r', (size_t)(end - p))) != NULL; p++)
+        n += p + 1 == data_end || p[1] != '\n';
+    return n;
+}
+
 /* Rejects come in order, so lines are counted once. */
 static uint64_t
 line_at(struct ingest_row *w, size_t off)
 {
+    const bool csv = w->block->format == INGEST_CSV || w->block->format == INGEST_TSV;
     const uint8_t *data = w->block->data.data;
 
     if (off < w->counted_off) {
         w->counted_off = 0;
         w->counted_line = w->block->line;
     }
+    if (csv && off > w->counted_off)
+        w->counted_line += count_lone_cr(data + w->counted_off, data + off,
+                                         data + w->block->data.len);
     while (w->counted_off < off) {
         const uint8_t *from = data + w->counted_off;
         const uint8_t *lf = memchr(from, '\n', off - w->counted_off);
