@@ -26,6 +26,8 @@ tests_check_ingest_SOURCES = tests/check_ingest.c
 tests_check_ingest_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_ingest_LDADD = tools/ingest/libingest.la shardfmt/libfmt.la lib/libbase.la \
 	$(CHECK_LIBS)
+endif
+
 # Sources: sniffing, walking, cutting.
 if HAVE_CHECK
 source_check_programs = tests/check_sniff tests/check_source tests/check_cutter
