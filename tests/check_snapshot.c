@@ -1167,6 +1167,36 @@ START_TEST(test_hostile_segments_are_refused)
 }
 END_TEST
 
+/* A megabyte of one letter compresses to nothing: a small root that fills the memory. No writer may
+ * publish one, as no reader would open it. */
+START_TEST(test_root_that_explodes_is_refused)
+{
+    struct fmt_snapshot s, more;
+    char *text = malloc(FMT_FACT_TEXT_MAX + 2);
+    uint64_t number;
+
+    ck_assert_ptr_nonnull(text);
+    memset(text, 'a', FMT_FACT_TEXT_MAX + 1);
+    text[FMT_FACT_TEXT_MAX + 1] = '\0';
+    must_ok(fmt_dataset_mkdirs(dirfd_, &err));
+    invent(&s, 2, 2);
+    must_ok(fmt_publish(dirfd_, 0, &s, &err));
+    invent(&more, 2, 2);
+    ck_assert_int_eq(fmt_snapshot_add_fact(&more, "x", "", 0, 0, no_hash, text), -EINVAL);
+    text[FMT_FACT_TEXT_MAX] = '\0';
+    ck_assert_int_eq(fmt_snapshot_add_fact(&more, "x", "", 0, 0, no_hash, text), 0);
+    must_ok(fmt_publish(dirfd_, 1, &more, &err)); /* one is fine, and stays in line */
+    for (int i = 0; i < 40; i++)
+        ck_assert_int_eq(fmt_snapshot_add_fact(&more, "x", "", 0, 0, no_hash, text), 0);
+    must_fail(fmt_publish(dirfd_, 2, &more, &err), SHARD_ELIMIT, "more than this build takes");
+    must_ok(fmt_newest_root(dirfd_, &number, &err));
+    ck_assert_uint_eq(number, 2);
+    fmt_snapshot_done(&s);
+    fmt_snapshot_done(&more);
+    free(text);
+}
+END_TEST
+
 START_TEST(test_wrong_segment_is_named)
 {
     struct fmt_snapshot a, b, back;
@@ -1237,6 +1267,7 @@ main(void)
     tcase_add_test(t, test_wrong_segment_is_named);
     tcase_add_test(t, test_paths_stay_in_their_folder);
     tcase_add_test(t, test_utf8);
+    tcase_add_test(t, test_root_that_explodes_is_refused);
     tcase_add_test(t, test_hostile_roots_are_refused);
     tcase_add_loop_test(t, test_hostile_segments_are_refused, 0, 14);
     suite_add_tcase(suite, t);
