@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -391,14 +392,14 @@ START_TEST(test_nonsense_options_are_refused)
 }
 END_TEST
 
-/* Forbid io_uring_setup() in this process, as container runtimes do. */
+/* Let a system call fail in this process from now on, as container runtimes do. */
 static void
-forbid_uring(void)
+forbid(unsigned call, unsigned error)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog prog = {.len = 4, .filter = code};
@@ -407,15 +408,66 @@ forbid_uring(void)
     ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
 }
 
+/* Without a process per test a filter would stay for the tests after it. */
+static bool
+can_forbid(void)
+{
+    const char *fork_mode = getenv("CK_FORK");
+
+    return fork_mode == NULL || strcmp(fork_mode, "no") != 0;
+}
+
+/* The kernel lacks memory for requests: that is waited for without spinning, and close returns. */
+START_TEST(test_waits_where_the_kernel_takes_no_requests)
+{
+    struct base_io *io = open_backend(0, 4, 0);
+    struct base_io_req reqs[9], *done;
+    char buf[9][64];
+    uint64_t cpu0;
+
+    if (io == NULL || !can_forbid())
+        return;
+    forbid(SYS_io_uring_enter, EAGAIN);
+    for (unsigned i = 0; i < 9; i++) {
+        reqs[i] = (struct base_io_req){.fd = fd, .buf = buf[i], .len = 64};
+        base_io_queue(io, &reqs[i]);
+    }
+    cpu0 = base_cpu_ns();
+    ck_assert_int_eq(base_io_submit(io, NULL), 9);
+    ck_assert_int_eq(base_io_reap(io, &done, 1, 200, NULL), 0);
+    ck_assert_uint_lt(base_cpu_ns() - cpu0, 100000000u);
+    ck_assert_uint_eq(base_io_in_flight(io), 9);
+    base_io_close(io);
+}
+END_TEST
+
+START_TEST(test_says_when_the_kernel_refuses_requests)
+{
+    struct base_io *io = open_backend(0, 4, 0);
+    char buf[64];
+    struct base_io_req req = {.fd = fd, .buf = buf, .len = 64}, *done;
+    struct shard_error err = {0};
+
+    if (io == NULL || !can_forbid())
+        return;
+    forbid(SYS_io_uring_enter, EACCES);
+    base_io_queue(io, &req);
+    ck_assert_int_eq(base_io_submit(io, &err), -EACCES);
+    ck_assert_str_eq(err.text, "io_uring_enter: Permission denied");
+    ck_assert_int_eq(base_io_reap(io, &done, 1, -1, &err), -EACCES);
+    base_io_close(io);
+}
+END_TEST
+
 START_TEST(test_falls_back_where_io_uring_is_forbidden)
 {
     struct base_io_opts uring = {.backend = BASE_IO_URING};
     struct shard_error err = {0};
     struct base_io *io = NULL;
 
-    if (strcmp(getenv("CK_FORK") != NULL ? getenv("CK_FORK") : "yes", "no") == 0)
-        return; /* the filter would stay for the tests after this */
-    forbid_uring();
+    if (!can_forbid())
+        return;
+    forbid(SYS_io_uring_setup, EPERM);
     ck_assert_int_eq(base_io_open(&uring, &io, &err), -EPERM);
     ck_assert_ptr_null(io);
     ck_assert_msg(strstr(err.text, "--io pread") != NULL, "%s", err.text);
@@ -454,6 +506,8 @@ main(void)
     tcase_add_test(one, test_step_gives_up_on_endless_eagain);
     tcase_add_test(one, test_nonsense_options_are_refused);
     tcase_add_test(one, test_falls_back_where_io_uring_is_forbidden);
+    tcase_add_test(one, test_waits_where_the_kernel_takes_no_requests);
+    tcase_add_test(one, test_says_when_the_kernel_refuses_requests);
     suite_add_tcase(suite, one);
     return base_test_run(suite);
 }
