@@ -7,4 +7,11 @@ tests_check_order_SOURCES = tests/check_order.c
 tests_check_order_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_srcdir)"'
 tests_check_order_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_order_LDADD = loader/libloader.la shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/check_loader
+TESTS += tests/check_loader
+tests_check_loader_SOURCES = tests/check_loader.c tests/loader_util.c tests/loader_util.h \
+	tests/fmt_util.c tests/fmt_util.h
+tests_check_loader_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_loader_LDADD = loader/libloader.la shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
 endif

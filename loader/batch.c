@@ -1,0 +1,400 @@
+/* Batches: one block of memory for what its row count fixes, one for values of any length, and the
+ * loops that copy rows from many row groups into them. */
+#include "config.h"
+
+#include "loader/loader_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/arith.h"
+#include "lib/compiler.h"
+#include "lib/fail.h"
+#include "shardfmt/schema.h"
+
+#define ALIGN          64u
+#define AHEAD_OFFSETS  16u /* rows whose offsets are fetched ahead */
+#define AHEAD_VALUES   8u  /* rows whose values are */
+#define AHEAD_BYTES    512 /* of a value at most; the hardware goes on from there */
+
+/* ------------------------------------------------------------------------------------ layout */
+
+static bool
+type_has_offsets(enum shard_type t)
+{
+    return t == SHARD_TYPE_STRING || t == SHARD_TYPE_BINARY || t == SHARD_TYPE_LIST ||
+           t == SHARD_TYPE_SPARSE;
+}
+
+/* Size of one element of what stands in values; 0 for bool. */
+static size_t
+element_size(const struct shard_array *a)
+{
+    if (a->type == SHARD_TYPE_STRING || a->type == SHARD_TYPE_BINARY)
+        return 1;
+    if (a->type == SHARD_TYPE_LIST || a->type == SHARD_TYPE_SPARSE)
+        return shard_type_size(a->elem);
+    return shard_type_size(a->type);
+}
+
+/* The next len bytes of a block, aligned; base NULL: only count. */
+static void *
+carve(uint8_t *base, size_t *pos, size_t len)
+{
+    void *p = base ? base + *pos : NULL;
+
+    *pos += base_align_up(len, ALIGN);
+    return p;
+}
+
+/* Lay the batch out at base, or only measure it where base is NULL. */
+static size_t
+batch_layout(struct shard_batch *b, uint8_t *base, const struct shard_field *fields,
+             const uint32_t *columns, uint32_t n_columns, const struct loader_batch_head *head)
+{
+    const size_t n = head->n_rows;
+    size_t pos = 0;
+    uint32_t i;
+
+    (void)carve(base, &pos, sizeof(*b));
+    b->first = carve(base, &pos, ((size_t)head->n_parts + 1) * sizeof(*b->first));
+    b->rows = carve(base, &pos, n * sizeof(*b->rows));
+    b->slots = carve(base, &pos, n * sizeof(*b->slots));
+    b->arrays = carve(base, &pos, n_columns * sizeof(*b->arrays));
+    for (i = 0; i < n_columns; i++) {
+        const struct shard_field *f = &fields[columns[i]];
+        struct shard_array a = {.type = f->type, .elem = f->elem, .n_rows = n};
+
+        if (f->nullable)
+            a.validity = carve(base, &pos, (n + 7) / 8);
+        if (type_has_offsets(f->type))
+            a.offsets = carve(base, &pos, (n + 1) * sizeof(*a.offsets));
+        else if (f->type == SHARD_TYPE_BOOL)
+            a.values = carve(base, &pos, (n + 7) / 8);
+        else
+            a.values = carve(base, &pos, n * shard_type_size(f->type));
+        if (base)
+            b->arrays[i] = a;
+    }
+    return pos + ALIGN;
+}
+
+int
+loader_batch_new(struct loader_arena *a, const struct shard_field *fields, const uint32_t *columns,
+                 uint32_t n_columns, const struct loader_batch_head *head,
+                 struct shard_batch **ret)
+{
+    struct shard_batch measure = {0}, *b;
+    struct loader_block *block;
+
+    block = loader_block_get(a, batch_layout(&measure, NULL, fields, columns, n_columns, head),
+                             true);
+    if (block == NULL)
+        return -ENOMEM;
+    b = (struct shard_batch *)(void *)block->data;
+    memset(b, 0, sizeof(*b));
+    b->refs = 1;
+    b->fixed = block;
+    b->step = head->step;
+    b->epoch = head->epoch;
+    b->n_rows = head->n_rows;
+    (void)batch_layout(b, block->data, fields, columns, n_columns, head);
+    *ret = b;
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------ gather */
+
+/* The array's buffers are const for those who read it; while it is made they are ours. */
+static void *
+writable(const void *p)
+{
+    return (void *)(uintptr_t)p;
+}
+
+static void
+gather_validity(struct shard_array *a, const struct loader_source *src, uint32_t c)
+{
+    uint8_t *bits = writable(a->validity);
+    uint64_t i, n_valid = 0;
+    bool any = false;
+
+    for (i = 0; i < a->n_rows && !any; i++)
+        any = src[i].arrays[c].validity != NULL;
+    if (!any) {
+        a->validity = NULL;
+        return;
+    }
+    memset(bits, 0, (a->n_rows + 7) / 8);
+    for (i = 0; i < a->n_rows; i++) {
+        const uint8_t *v = src[i].arrays[c].validity;
+        const unsigned bit = v ? v[src[i].row >> 3] >> (src[i].row & 7) & 1 : 1;
+
+        bits[i >> 3] = (uint8_t)(bits[i >> 3] | bit << (i & 7));
+        n_valid += bit;
+    }
+    a->n_nulls = a->n_rows - n_valid;
+    if (a->n_nulls == 0)
+        a->validity = NULL;
+}
+
+static void
+gather_bool(struct shard_array *a, const struct loader_source *src, uint32_t c)
+{
+    uint8_t *bits = writable(a->values);
+    uint64_t i;
+
+    memset(bits, 0, (a->n_rows + 7) / 8);
+    for (i = 0; i < a->n_rows; i++) {
+        const uint8_t *v = src[i].arrays[c].values;
+        const unsigned bit = v[src[i].row >> 3] >> (src[i].row & 7) & 1;
+
+        bits[i >> 3] = (uint8_t)(bits[i >> 3] | bit << (i & 7));
+    }
+}
+
+#define GATHER_FIXED(T)                                                                            \
+    static void gather_##T(struct shard_array *a, const struct loader_source *src, uint32_t c)     \
+    {                                                                                              \
+        T *out = writable(a->values);                                                              \
+        uint64_t i;                                                                                \
+        for (i = 0; i < a->n_rows; i++)                                                            \
+            out[i] = ((const T *)src[i].arrays[c].values)[src[i].row];                             \
+    }
+GATHER_FIXED(uint8_t)
+GATHER_FIXED(uint16_t)
+GATHER_FIXED(uint32_t)
+GATHER_FIXED(uint64_t)
+
+static void
+gather_fixed(struct shard_array *a, const struct loader_source *src, uint32_t c)
+{
+    switch (shard_type_size(a->type)) {
+    case 1:
+        gather_uint8_t(a, src, c);
+        break;
+    case 2:
+        gather_uint16_t(a, src, c);
+        break;
+    case 4:
+        gather_uint32_t(a, src, c);
+        break;
+    default:
+        gather_uint64_t(a, src, c);
+    }
+}
+
+/* Offsets of the batch's rows; false where they pass INT32_MAX. */
+static bool
+gather_offsets(struct shard_array *a, const struct loader_source *src, uint32_t c)
+{
+    int32_t *out = writable(a->offsets);
+    const uint64_t n = a->n_rows;
+    uint64_t i, total = 0;
+
+    out[0] = 0;
+    for (i = 0; i < n; i++) {
+        const int32_t *off = src[i].arrays[c].offsets + src[i].row;
+
+        if (i + AHEAD_OFFSETS < n) {
+            const struct loader_source *s = &src[i + AHEAD_OFFSETS];
+
+            __builtin_prefetch(s->arrays[c].offsets + s->row);
+        }
+        total += (uint64_t)(off[1] - off[0]);
+        if (BASE_UNLIKELY(total > INT32_MAX))
+            return false;
+        out[i + 1] = (int32_t)total;
+    }
+    a->n_values = total;
+    return true;
+}
+
+/* The elements of all rows, size bytes each, out of values (or, for sparse, indices). Rows that
+ * stand together in the source are copied in one go. */
+static void
+gather_elements(const struct shard_array *a, const struct loader_source *src, uint32_t c,
+                size_t size, bool indices, uint8_t *out)
+{
+    const uint64_t n = a->n_rows;
+    const uint8_t *run = NULL;
+    size_t run_len = 0;
+    uint64_t i;
+
+    for (i = 0; i < n; i++) {
+        const struct shard_array *s = &src[i].arrays[c];
+        const size_t off = (size_t)s->offsets[src[i].row] * size;
+        const size_t len = (size_t)(a->offsets[i + 1] - a->offsets[i]) * size;
+        const uint8_t *from = (indices ? (const uint8_t *)s->indices
+                                       : (const uint8_t *)s->values) + off;
+
+        if (i + AHEAD_VALUES < n) {
+            const struct loader_source *t = &src[i + AHEAD_VALUES];
+            const struct shard_array *ta = &t->arrays[c];
+            const uint8_t *p = (indices ? (const uint8_t *)ta->indices
+                                        : (const uint8_t *)ta->values) +
+                               (size_t)ta->offsets[t->row] * size;
+            const size_t tlen = (size_t)(a->offsets[i + AHEAD_VALUES + 1] -
+                                         a->offsets[i + AHEAD_VALUES]) * size;
+            size_t k;
+
+            for (k = 0; k < tlen && k < AHEAD_BYTES; k += 64)
+                __builtin_prefetch(p + k);
+        }
+        if (len == 0)
+            continue;
+        if (from == run + run_len && run_len > 0) {
+            run_len += len;
+            continue;
+        }
+        if (run_len > 0)
+            memcpy(out, run, run_len);
+        out += run_len;
+        run = from;
+        run_len = len;
+    }
+    if (run_len > 0)
+        memcpy(out, run, run_len);
+}
+
+static uint64_t
+array_bytes(const struct shard_array *a)
+{
+    uint64_t len = a->validity ? (a->n_rows + 7) / 8 : 0;
+
+    if (a->offsets == NULL)
+        return len + (a->type == SHARD_TYPE_BOOL ? (a->n_rows + 7) / 8
+                                                 : a->n_rows * element_size(a));
+    return len + (a->n_rows + 1) * sizeof(*a->offsets) + a->n_values * element_size(a) +
+           (a->type == SHARD_TYPE_SPARSE ? a->n_values * sizeof(*a->indices) : 0);
+}
+
+/* Room for the values of the columns whose size only their offsets tell. */
+static int
+batch_values(struct shard_batch *b, uint32_t n_columns)
+{
+    uint8_t *base = NULL;
+    size_t pos;
+    uint32_t i;
+    int pass;
+
+    for (pass = 0; pass < 2; pass++) { /* measure, then hand out */
+        for (pos = 0, i = 0; i < n_columns; i++) {
+            struct shard_array *a = &b->arrays[i];
+
+            if (a->offsets == NULL)
+                continue;
+            a->values = carve(base, &pos, a->n_values * element_size(a));
+            if (a->type == SHARD_TYPE_SPARSE)
+                a->indices = carve(base, &pos, a->n_values * sizeof(*a->indices));
+        }
+        if (pass == 1 || pos == 0)
+            break;
+        b->values = loader_block_get(b->fixed->arena, pos + ALIGN, true);
+        if (b->values == NULL)
+            return -ENOMEM;
+        base = b->values->data;
+    }
+    return 0;
+}
+
+int
+loader_batch_fill(struct shard_batch *b, uint32_t n_columns, const struct loader_source *src,
+                  struct shard_error *err)
+{
+    uint32_t c;
+
+    for (c = 0; c < n_columns; c++) {
+        struct shard_array *a = &b->arrays[c];
+
+        if (a->validity)
+            gather_validity(a, src, c);
+        if (a->offsets == NULL) {
+            if (a->type == SHARD_TYPE_BOOL)
+                gather_bool(a, src, c);
+            else
+                gather_fixed(a, src, c);
+        } else if (!gather_offsets(a, src, c)) {
+            return base_fail(err, SHARD_ELIMIT, "step %" PRIu64 ": column %" PRIu32 " of a batch "
+                             "of %" PRIu32 " rows is over 2 GiB; take smaller batches", b->step,
+                             c, b->n_rows);
+        }
+    }
+    if (batch_values(b, n_columns) < 0)
+        return base_fail(err, -ENOMEM, "step %" PRIu64, b->step);
+    for (c = 0; c < n_columns; c++) {
+        struct shard_array *a = &b->arrays[c];
+
+        if (a->offsets) {
+            gather_elements(a, src, c, element_size(a), false, writable(a->values));
+            if (a->type == SHARD_TYPE_SPARSE)
+                gather_elements(a, src, c, sizeof(*a->indices), true, writable(a->indices));
+        }
+        b->data_bytes += array_bytes(a);
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------ public */
+
+struct shard_batch *
+shard_batch_ref(struct shard_batch *b)
+{
+    (void)__atomic_add_fetch(&b->refs, 1, __ATOMIC_RELAXED);
+    return b;
+}
+
+void
+shard_batch_unref(struct shard_batch *b)
+{
+    struct loader_block *fixed;
+
+    if (b == NULL || __atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    fixed = b->fixed; /* holds b itself */
+    loader_block_put(b->values);
+    loader_block_put(fixed);
+}
+
+uint64_t
+shard_batch_step(const struct shard_batch *b)
+{
+    return b->step;
+}
+
+uint32_t
+shard_batch_epoch(const struct shard_batch *b)
+{
+    return b->epoch;
+}
+
+uint32_t
+shard_batch_n_rows(const struct shard_batch *b)
+{
+    return b->n_rows;
+}
+
+const uint32_t *
+shard_batch_partition_first(const struct shard_batch *b)
+{
+    return b->first;
+}
+
+const struct shard_array *
+shard_batch_array(const struct shard_batch *b, uint32_t i)
+{
+    return &b->arrays[i];
+}
+
+const uint64_t *
+shard_batch_row_numbers(const struct shard_batch *b)
+{
+    return b->rows;
+}
+
+const uint32_t *
+shard_batch_slots(const struct shard_batch *b)
+{
+    return b->slots;
+}

@@ -1,0 +1,368 @@
+/* From options to a plan: which split, which columns, which order, and how much memory for what. */
+#include "config.h"
+
+#include "loader/loader_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "lib/arith.h"
+#include "lib/compiler.h"
+#include "lib/fail.h"
+
+#define MEMORY_DEFAULT  (UINT64_C(512) << 20)
+#define FOOTERS_MIN     (UINT64_C(1) << 20)
+#define FOOTERS_MAX     (UINT64_C(64) << 20)
+#define BATCHES_MAX     (UINT64_C(64) << 20) /* more memory for batches ahead helps nobody */
+#define BLOCK_SLACK     (UINT64_C(64) << 10) /* arena blocks are rounded up to this */
+#define RING_MAX        256u                 /* batches ahead */
+#define UNIT_ROWS       4096u                /* rows that one task gathers */
+#define UNIT_STEPS_MAX  32u
+#define SHARDS_EXACT    8u                   /* so many footers may be read while planning */
+#define ROWS_PER_STEP_MAX (UINT64_C(1) << 31)
+
+/* ------------------------------------------------------------------------ split and columns */
+
+static int
+plan_split(struct shard_loader *l, const char *name, struct shard_error *err)
+{
+    const uint32_t n = shard_dataset_n_splits(l->ds);
+    int64_t found;
+
+    if (name == NULL)
+        name = n == 1 ? shard_dataset_split_name(l->ds, 0) : "train";
+    found = shard_dataset_find_split(l->ds, name);
+    if (found < 0)
+        return base_fail(err, SHARD_ENOTFOUND, "the dataset has no split \"%s\"%s%s%s", name,
+                         n ? "; it has \"" : "", n ? shard_dataset_split_name(l->ds, 0) : "",
+                         n > 1 ? "\" and others" : n ? "\"" : "");
+    (void)snprintf(l->plan.split, sizeof(l->plan.split), "%s", name);
+    return 0;
+}
+
+static int
+plan_columns(struct shard_loader *l, const struct shard_loader_opts *o, struct shard_error *err)
+{
+    uint32_t i;
+
+    if (o->columns && o->n_columns == 0)
+        return base_fail(err, -EINVAL, "no columns were chosen");
+    if (o->columns == NULL && o->n_columns > 0)
+        return base_fail(err, -EINVAL, "%" PRIu32 " columns without names", o->n_columns);
+    l->n_columns = o->columns ? o->n_columns : shard_dataset_n_columns(l->ds);
+    l->columns = calloc(l->n_columns ? l->n_columns : 1, sizeof(*l->columns));
+    if (l->columns == NULL)
+        return base_fail(err, -ENOMEM, "%" PRIu32 " columns", l->n_columns);
+    for (i = 0; i < l->n_columns; i++) {
+        int64_t found = i;
+
+        if (o->columns)
+            found = shard_dataset_find_column(l->ds, o->columns[i]);
+        if (found < 0)
+            return base_fail(err, SHARD_ENOTFOUND, "the dataset has no column \"%s\"",
+                             o->columns[i]);
+        l->columns[i] = (uint32_t)found;
+    }
+    return 0;
+}
+
+/* Count shards and row groups of the split, those that hold rows. */
+static int
+plan_count(struct shard_loader *l, const struct fmt_snapshot *s, struct shard_error *err)
+{
+    uint64_t n_groups = 0, n_shards = 0;
+    uint32_t i, g;
+
+    for (i = 0; i < s->n_shards; i++) {
+        if (strcmp(s->shards[i].split, l->plan.split) != 0)
+            continue;
+        n_shards++;
+        for (g = 0; g < s->shards[i].n_groups; g++)
+            n_groups += s->shards[i].group_rows[g] > 0;
+    }
+    if (n_groups >= UINT32_MAX)
+        return base_fail(err, SHARD_ELIMIT, "%" PRIu64 " row groups in a split", n_groups);
+    l->n_groups = (uint32_t)n_groups;
+    l->n_shards = (uint32_t)n_shards;
+    l->shards = calloc(n_shards ? n_shards : 1, sizeof(*l->shards));
+    l->infos = calloc(n_groups ? n_groups : 1, sizeof(*l->infos));
+    l->groups = calloc(n_groups ? n_groups : 1, sizeof(struct loader_group *));
+    if (l->shards == NULL || l->infos == NULL || l->groups == NULL)
+        return base_fail(err, -ENOMEM, "%" PRIu64 " row groups", n_groups);
+    return 0;
+}
+
+/* The split's shards and row groups, and the order over them. */
+static int
+plan_groups(struct shard_loader *l, const struct shard_loader_opts *o, struct shard_error *err)
+{
+    const struct fmt_snapshot *s = fmt_dataset_snapshot(l->ds);
+    uint32_t i, g, shard = 0, n = 0, *rows;
+    uint64_t row0 = 0;
+    int r;
+
+    r = plan_count(l, s, err);
+    if (r < 0)
+        return r;
+    rows = calloc(l->n_groups ? l->n_groups : 1, sizeof(*rows));
+    if (rows == NULL)
+        return base_fail(err, -ENOMEM, "%" PRIu32 " row groups", l->n_groups);
+    for (i = 0; i < s->n_shards; i++) {
+        const struct fmt_shard_entry *e = &s->shards[i];
+        const bool ours = strcmp(e->split, l->plan.split) == 0;
+
+        for (g = 0; g < e->n_groups; g++) {
+            if (ours && e->group_rows[g] > 0) {
+                l->infos[n].row0 = row0;
+                l->infos[n].shard = shard;
+                l->infos[n].index = g;
+                rows[n++] = e->group_rows[g];
+            }
+            row0 += e->group_rows[g];
+        }
+        if (ours) {
+            l->shards[shard].l = l;
+            l->shards[shard].entry = e;
+            l->shards[shard++].fd = -1;
+        }
+    }
+    r = loader_order_init(&l->order, rows, n, o->seed, l->plan.window, l->plan.partitions,
+                          l->plan.batch_size, o->shuffle, o->flags & SHARD_LOADER_DROP_LAST, err);
+    free(rows);
+    return r;
+}
+
+/* ------------------------------------------------------------------------------------- sizes */
+
+static uint32_t
+gcd(uint32_t a, uint32_t b)
+{
+    while (b) {
+        const uint32_t t = a % b;
+
+        a = b;
+        b = t;
+    }
+    return a;
+}
+
+static int
+plan_shape(struct shard_loader *l, const struct shard_loader_opts *o, struct shard_error *err)
+{
+    struct shard_loader_plan *p = &l->plan;
+    const uint32_t n_ranks = o->n_ranks ? o->n_ranks : 1;
+    uint64_t end;
+
+    p->batch_size = o->batch_size ? o->batch_size : 256;
+    p->partitions = o->partitions ? o->partitions : gcd(p->batch_size, 16);
+    p->window = o->window ? o->window : 2;
+    p->epochs = o->epochs ? o->epochs : 1;
+    if (p->batch_size % p->partitions != 0)
+        return base_fail(err, -EINVAL, "a batch of %" PRIu32 " rows cannot be cut into %" PRIu32
+                         " equal partitions: make the batch size a multiple of the partitions",
+                         p->batch_size, p->partitions);
+    if (o->rank >= n_ranks)
+        return base_fail(err, -EINVAL, "rank %" PRIu32 " of %" PRIu32 " (ranks count from 0)",
+                         o->rank, n_ranks);
+    if (n_ranks > p->partitions)
+        return base_fail(err, -EINVAL, "%" PRIu32 " ranks cannot share %" PRIu32 " partitions: "
+                         "give at least as many partitions", n_ranks, p->partitions);
+    p->first_partition = (uint32_t)base_muldiv_u64(o->rank, p->partitions, n_ranks);
+    end = base_muldiv_u64((uint64_t)o->rank + 1, p->partitions, n_ranks);
+    p->n_partitions = (uint32_t)(end - p->first_partition);
+    l->n_parts = p->n_partitions;
+    if ((uint64_t)l->n_parts * (p->batch_size / p->partitions) > ROWS_PER_STEP_MAX)
+        return base_fail(err, SHARD_ELIMIT, "batches of %" PRIu32 " rows", p->batch_size);
+    return 0;
+}
+
+static int
+plan_steps(struct shard_loader *l, const struct shard_loader_opts *o, struct shard_error *err)
+{
+    struct shard_loader_plan *p = &l->plan;
+    uint64_t total;
+
+    if (__builtin_mul_overflow(l->order.steps, (uint64_t)p->epochs, &total) ||
+        total > UINT64_MAX / 2)
+        return base_fail(err, SHARD_ELIMIT, "%" PRIu32 " epochs of %" PRIu64 " steps", p->epochs,
+                         l->order.steps);
+    if (o->stop_step && o->start_step > o->stop_step)
+        return base_fail(err, -EINVAL, "start step %" PRIu64 " is behind stop step %" PRIu64,
+                         o->start_step, o->stop_step);
+    p->split_rows = l->order.n_rows;
+    p->steps_per_epoch = l->order.steps;
+    p->permuted_whole = l->order.whole;
+    p->n_columns = l->n_columns;
+    p->window = l->order.window;
+    p->stop_step = o->stop_step ? BASE_MIN(o->stop_step, total) : total;
+    p->start_step = BASE_MIN(o->start_step, p->stop_step);
+    (void)snprintf(p->snapshot, sizeof(p->snapshot), "%s", shard_dataset_snapshot(l->ds));
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------ memory */
+
+/* What the row groups of the split come to in memory, as far as is known. */
+struct sizes {
+    uint64_t decoded_max, stored_max;     /* of one row group */
+    uint64_t decoded_sum;
+    uint64_t row_bytes;                   /* of an average row, decoded */
+};
+
+/* Bytes of group i as its segment tells: all columns, raw, an average of its shard. */
+static uint64_t
+group_raw(const struct shard_loader *l, uint32_t i)
+{
+    const struct fmt_shard_entry *e = l->shards[l->infos[i].shard].entry;
+
+    return base_muldiv_u64(e->raw_bytes, l->order.rows[i], e->n_rows ? e->n_rows : 1);
+}
+
+/* The row group that the segments say is largest: a good sample of what the footers will say. */
+static uint32_t
+group_largest(const struct shard_loader *l)
+{
+    uint32_t i, best = 0;
+
+    for (i = 1; i < l->n_groups; i++)
+        if (group_raw(l, i) > group_raw(l, best))
+            best = i;
+    return best;
+}
+
+/* Sizes by the footers of a few shards, exact where these are all; else what those say of the
+ * share of the wanted columns is taken for the rest, with something to spare. Shards that cannot
+ * be opened will say so when their turn comes. */
+static void
+plan_sizes(struct shard_loader *l, struct sizes *ret)
+{
+    const bool exact = l->n_shards <= SHARDS_EXACT;
+    const uint32_t sample = l->n_groups && !exact ? l->infos[group_largest(l)].shard : 0;
+    uint64_t known_raw = 0, known = 0, known_stored = 0, raw_max = 0, raw_sum = 0;
+    uint32_t i;
+
+    memset(ret, 0, sizeof(*ret));
+    for (i = 0; i < l->n_shards; i++)
+        if (exact || i == sample)
+            (void)loader_shard_open_now(l, &l->shards[i], NULL);
+    for (i = 0; i < l->n_groups; i++) {
+        const struct loader_shard *s = &l->shards[l->infos[i].shard];
+        uint64_t decoded, stored;
+
+        if (s->footer) {
+            decoded = loader_group_bound(l, s->footer, l->infos[i].index, &stored);
+            known += decoded;
+            known_stored += stored;
+            known_raw += group_raw(l, i);
+            ret->decoded_max = BASE_MAX(ret->decoded_max, decoded);
+            ret->stored_max = BASE_MAX(ret->stored_max, stored);
+        } else {
+            raw_max = BASE_MAX(raw_max, group_raw(l, i));
+            raw_sum += group_raw(l, i);
+        }
+    }
+    ret->decoded_sum = known;
+    if (raw_sum > 0) {
+        const double share = known_raw ? (double)known / (double)known_raw : 1.0;
+        const double packed = known_raw ? (double)known_stored / (double)known_raw : 1.0;
+
+        ret->decoded_max = BASE_MAX(ret->decoded_max, (uint64_t)((double)raw_max * share));
+        ret->stored_max = BASE_MAX(ret->stored_max, (uint64_t)((double)raw_max * packed));
+        ret->decoded_sum += (uint64_t)((double)raw_sum * share);
+        ret->decoded_max += ret->decoded_max / 16;
+        ret->stored_max += ret->stored_max / 8;
+        ret->decoded_sum += ret->decoded_sum / 16;
+    }
+    ret->row_bytes = l->order.n_rows ? ret->decoded_sum / l->order.n_rows + 1 : 1;
+}
+
+static void
+plan_ahead(struct shard_loader *l, uint32_t threads)
+{
+    const uint64_t per_round = (uint64_t)l->n_parts * l->order.window;
+    const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
+    uint64_t n;
+
+    n = l->batch_share / l->batch_bytes;
+    l->ring_cap = (uint32_t)BASE_MAX(BASE_MIN(n, RING_MAX), 2);
+    n = BASE_MIN(BASE_MIN(UNIT_ROWS / step_rows, UNIT_STEPS_MAX), l->ring_cap / (2 * threads));
+    l->unit_steps = (uint32_t)BASE_MAX(n, 1);
+    /* The windows behind the open ones, of all parts together, keep the threads busy. */
+    n = (2 * (uint64_t)threads + 2 + per_round - 1) / per_round;
+    l->windows_max = (uint32_t)(1 + BASE_MAX(n, 1));
+}
+
+/* The budget: a share for row groups, one for batches, one for footers. */
+static int
+plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t threads,
+            struct shard_error *err)
+{
+    const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
+    struct shard_loader_plan *p = &l->plan;
+    uint64_t load_min, batch_min, groups;
+    struct sizes sizes;
+
+    plan_sizes(l, &sizes);
+    l->batch_bytes = step_rows * (sizes.row_bytes + 12) + 2 * BLOCK_SLACK;
+    batch_min = 4 * l->batch_bytes; /* in the making, spilled, ready, with the consumer */
+    groups = (uint64_t)l->n_parts * l->order.window;
+    load_min = l->order.whole ? sizes.decoded_sum
+                              : BASE_MIN(sizes.decoded_sum, groups * sizes.decoded_max);
+    load_min += sizes.stored_max + 2 * BLOCK_SLACK;
+    p->memory_min = load_min + batch_min + FOOTERS_MIN;
+    p->memory = o->memory ? o->memory : BASE_MAX(MEMORY_DEFAULT, 2 * p->memory_min);
+    if (p->memory < p->memory_min)
+        return base_fail(err, SHARD_EBUDGET, "a memory budget of %" PRIu64 " bytes is too small for "
+                         "%" PRIu32 " partitions and a window of %" PRIu32 " row groups%s: at "
+                         "least %" PRIu64 " bytes (%" PRIu64 "M) will do, or take fewer partitions "
+                         "or a smaller window", p->memory, l->n_parts, p->window,
+                         l->order.whole ? " (so small a split is held whole)" : "",
+                         p->memory_min, (p->memory_min + (1 << 20) - 1) >> 20);
+    l->footers_max = BASE_MIN(BASE_MIN(BASE_MAX(p->memory / 32, FOOTERS_MIN), FOOTERS_MAX),
+                              p->memory - load_min - batch_min);
+    l->batch_share = BASE_MAX(batch_min, BASE_MIN(p->memory / 8, BATCHES_MAX));
+    l->batch_share = BASE_MIN(l->batch_share, p->memory - load_min - l->footers_max);
+    l->load_share = p->memory - l->batch_share - l->footers_max;
+    l->keep = sizes.decoded_sum + sizes.stored_max + 2 * BLOCK_SLACK <= l->load_share;
+    plan_ahead(l, threads);
+    return 0;
+}
+
+static uint32_t
+open_files_max(void)
+{
+    struct rlimit lim;
+
+    if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur == RLIM_INFINITY)
+        return 128;
+    return (uint32_t)BASE_MIN(BASE_MAX(lim.rlim_cur / 8, 32), 256);
+}
+
+int
+loader_plan_make(struct shard_loader *l, const struct shard_loader_opts *o,
+                 struct shard_error *err)
+{
+    const uint32_t threads = o->threads ? o->threads : base_cpu_count();
+    int r;
+
+    l->schema = fmt_dataset_schema(l->ds);
+    l->direct = o->flags & SHARD_LOADER_DIRECT;
+    l->shards_max = open_files_max();
+    l->footers_max = FOOTERS_MAX;
+    r = plan_shape(l, o, err);
+    if (r == 0)
+        r = plan_split(l, o->split, err);
+    if (r == 0)
+        r = plan_columns(l, o, err);
+    if (r == 0)
+        r = plan_groups(l, o, err);
+    if (r == 0)
+        r = plan_steps(l, o, err);
+    if (r == 0)
+        r = plan_memory(l, o, threads, err);
+    return r;
+}

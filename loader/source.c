@@ -1,0 +1,673 @@
+/* Where row groups come from: opening shards, reading the wanted chunks of a row group in as few
+ * requests as they allow, decoding, and keeping the storage for the next one. */
+#include "config.h"
+
+#include "loader/loader_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/arith.h"
+#include "lib/clock.h"
+#include "lib/fail.h"
+#include "lib/fs.h"
+
+#define DIRECT_ALIGN   4096u
+#define READ_GAP_MAX   4096u  /* unwanted bytes between chunks that are read along */
+#define SHARDS_AT_LEAST 32u   /* open ones, whatever their footers weigh */
+
+/* ------------------------------------------------------------------------------------ shards */
+
+static void
+shard_close(struct shard_loader *l, struct loader_shard *s)
+{
+    if (s->state != LOADER_SHARD_OPEN)
+        return;
+    l->n_open_shards--;
+    l->footer_bytes -= s->footer->memory;
+    fmt_footer_free(s->footer);
+    s->footer = NULL;
+    (void)close(s->fd);
+    if (s->direct_fd >= 0)
+        (void)close(s->direct_fd);
+    s->state = LOADER_SHARD_CLOSED;
+}
+
+/* Close shards that were not used for longest, until the open ones are within bounds. */
+static void
+shards_evict(struct shard_loader *l)
+{
+    while (l->n_open_shards > l->shards_max ||
+           (l->footer_bytes > l->footers_max && l->n_open_shards > SHARDS_AT_LEAST)) {
+        struct loader_shard *oldest = NULL;
+        uint32_t i;
+
+        for (i = 0; i < l->n_shards; i++) {
+            struct loader_shard *s = &l->shards[i];
+
+            if (s->state == LOADER_SHARD_OPEN && s->pins == 0 &&
+                (oldest == NULL || s->last_use < oldest->last_use))
+                oldest = s;
+        }
+        if (oldest == NULL)
+            return;
+        shard_close(l, oldest);
+    }
+}
+
+/* What opening gave, put in place: under l->lock. */
+static void
+shard_opened(struct shard_loader *l, struct loader_shard *s, const struct loader_shard *opened)
+{
+    s->status = opened->status;
+    s->err = opened->err;
+    s->state = LOADER_SHARD_CLOSED;
+    if (opened->status < 0)
+        return;
+    s->state = LOADER_SHARD_OPEN;
+    s->footer = opened->footer;
+    s->fd = opened->fd;
+    s->direct_fd = opened->direct_fd;
+    s->last_use = ++l->clock;
+    l->n_open_shards++;
+    l->footer_bytes += s->footer->memory;
+    shards_evict(l);
+}
+
+/* The slow part, without lock: into ret->status, err, footer, fd, direct_fd. */
+static void
+shard_load(const struct shard_loader *l, const struct loader_shard *s, struct loader_shard *ret)
+{
+    const int dirfd = fmt_dataset_dirfd(l->ds);
+    int r;
+
+    ret->fd = ret->direct_fd = -1;
+    r = fmt_shard_open(dirfd, s->entry, l->schema, &ret->fd, &ret->footer, &ret->err);
+    ret->status = r < 0 ? r : 0;
+#ifdef O_DIRECT
+    if (r == 0 && l->direct) /* refused by some file systems: then reads are buffered */
+        ret->direct_fd = openat(dirfd, s->entry->path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+#endif
+}
+
+static void
+shard_open_run(struct base_task *task, struct base_worker *worker)
+{
+    struct loader_shard *s = BASE_CONTAINER_OF(task, struct loader_shard, task), opened = {0};
+    struct shard_loader *l = s->l;
+
+    (void)worker;
+    shard_load(l, s, &opened);
+    (void)pthread_mutex_lock(&l->lock);
+    loader_account(l);
+    l->n_opening--;
+    shard_opened(l, s, &opened);
+    (void)pthread_mutex_unlock(&l->lock);
+    base_io_wake(l->io);
+}
+
+int
+loader_shard_open_now(struct shard_loader *l, struct loader_shard *s, struct shard_error *err)
+{
+    struct loader_shard opened = {0};
+
+    if (s->state == LOADER_SHARD_CLOSED && s->status == 0) {
+        shard_load(l, s, &opened);
+        shard_opened(l, s, &opened);
+    }
+    if (s->status < 0 && err)
+        *err = s->err;
+    return s->status;
+}
+
+void
+loader_shard_open(struct shard_loader *l, struct loader_shard *s)
+{
+    s->last_use = ++l->clock;
+    if (s->state != LOADER_SHARD_CLOSED || s->status < 0)
+        return;
+    s->state = LOADER_SHARD_OPENING;
+    s->task.run = shard_open_run;
+    s->task.priority = LOADER_PRIORITY_FOOTER;
+    l->n_opening++;
+    base_pool_submit(l->pool, &s->task);
+}
+
+void
+loader_shards_close(struct shard_loader *l)
+{
+    uint32_t i;
+
+    for (i = 0; l->shards && i < l->n_shards; i++)
+        shard_close(l, &l->shards[i]);
+    free(l->shards);
+    l->shards = NULL;
+}
+
+/* ----------------------------------------------------------------------------- group storage */
+
+static void
+slot_free(struct shard_loader *l, struct loader_slot *slot)
+{
+    uint32_t i;
+
+    if (slot == NULL)
+        return;
+    for (i = 0; i < l->n_columns; i++)
+        fmt_decoded_free(slot->columns[i]);
+    base_budget_give(&l->load_mem->budget, slot->charged);
+    free(slot);
+}
+
+static struct loader_slot *
+slot_new(struct shard_loader *l)
+{
+    struct loader_slot *slot = calloc(1, sizeof(*slot) + l->n_columns * sizeof(slot->columns[0]));
+    uint32_t i;
+
+    for (i = 0; slot && i < l->n_columns; i++)
+        if (fmt_decoded_new(&slot->columns[i]) < 0) {
+            slot_free(l, slot);
+            return NULL;
+        }
+    return slot;
+}
+
+/* A kept slot: one that is large enough, the smallest of them, else the largest. */
+static struct loader_slot *
+slot_take(struct shard_loader *l, uint64_t bound)
+{
+    struct loader_slot **at, **best = NULL, *slot;
+
+    for (at = &l->slots; *at; at = &(*at)->next) {
+        const uint64_t c = (*at)->charged, b = best ? (*best)->charged : 0;
+
+        if (best == NULL || (c >= bound ? b < bound || c < b : b < bound && c > b))
+            best = at;
+    }
+    if (best == NULL)
+        return slot_new(l);
+    slot = *best;
+    *best = slot->next;
+    return slot;
+}
+
+static void
+slot_keep(struct shard_loader *l, struct loader_slot *slot)
+{
+    slot->next = l->slots;
+    l->slots = slot;
+}
+
+static void
+group_free(struct shard_loader *l, struct loader_group *g)
+{
+    if (g == NULL)
+        return;
+    if (g->slot)
+        slot_keep(l, g->slot);
+    loader_block_put(g->raw);
+    free(g->reads);
+    free(g->arrays);
+    shard_batch_unref(g->spilled);
+    free(g);
+}
+
+/* Forget a group that no set holds. */
+static void
+group_evict(struct shard_loader *l, struct loader_group *g)
+{
+    l->groups[g->index] = NULL;
+    l->n_live--;
+    group_free(l, g);
+}
+
+static void
+kept_remove(struct shard_loader *l, struct loader_group *g)
+{
+    *(g->prev ? &g->prev->next : &l->kept_first) = g->next;
+    *(g->next ? &g->next->prev : &l->kept_last) = g->prev;
+    g->prev = g->next = NULL;
+}
+
+void
+loader_group_ref(struct shard_loader *l, struct loader_group *g)
+{
+    if (g->refs++ == 0)
+        kept_remove(l, g);
+}
+
+void
+loader_group_release(struct shard_loader *l, struct loader_group *g)
+{
+    if (--g->refs > 0)
+        return;
+    if (g->row_numbers) { /* a spilled batch: in no table */
+        group_free(l, g);
+        return;
+    }
+    if (!l->keep || g->state != LOADER_GROUP_READY) {
+        group_evict(l, g);
+        return;
+    }
+    g->prev = l->kept_last;
+    g->next = NULL;
+    *(l->kept_last ? &l->kept_last->next : &l->kept_first) = g;
+    l->kept_last = g;
+}
+
+void
+loader_groups_free(struct shard_loader *l)
+{
+    uint32_t i;
+
+    for (i = 0; l->groups && i < l->n_groups; i++)
+        group_free(l, l->groups[i]);
+    free(l->groups);
+    l->groups = NULL;
+    while (l->slots) {
+        struct loader_slot *slot = l->slots;
+
+        l->slots = slot->next;
+        slot_free(l, slot);
+    }
+}
+
+/* Give something up that is only kept, for a group of bound bytes: false where nothing is. The last
+ * slot stays, as the group will stand in it, unless it is larger than needed. */
+static bool
+memory_give_up(struct shard_loader *l, uint64_t bound)
+{
+    struct loader_slot **at, **least = NULL, *slot;
+    unsigned n = 0;
+
+    if (l->kept_first) {
+        struct loader_group *g = l->kept_first;
+
+        kept_remove(l, g);
+        group_evict(l, g);
+        return true;
+    }
+    for (at = &l->slots; *at; at = &(*at)->next) {
+        if ((*at)->charged == 0)
+            continue;
+        n++;
+        if (least == NULL || (*at)->charged < (*least)->charged)
+            least = at;
+    }
+    if (least == NULL || (n == 1 && (*least)->charged <= bound))
+        return false;
+    slot = *least;
+    *least = slot->next;
+    slot_free(l, slot);
+    return true;
+}
+
+/* Room for a decoded group of bound bytes and raw_len bytes as stored: 0, -EAGAIN or -ENOMEM. */
+static int
+group_memory(struct shard_loader *l, struct loader_group *g, uint64_t bound, uint64_t raw_len)
+{
+    for (;;) {
+        struct loader_slot *slot = slot_take(l, bound);
+        uint64_t more;
+
+        if (slot == NULL)
+            return -ENOMEM;
+        more = bound > slot->charged ? bound - slot->charged : 0;
+        if (loader_arena_take(l->load_mem, more)) {
+            slot->charged += more;
+            g->raw = loader_block_get(l->load_mem, raw_len, false);
+            if (g->raw) {
+                g->slot = slot;
+                return 0;
+            }
+            slot->charged -= more; /* untouched so far */
+            base_budget_give(&l->load_mem->budget, more);
+        }
+        slot_keep(l, slot);
+        if (!memory_give_up(l, bound))
+            return -EAGAIN;
+    }
+}
+
+/* ------------------------------------------------------------------------------------- reads */
+
+struct extent {
+    uint64_t off, len;
+};
+
+static int
+extent_cmp(const void *a, const void *b)
+{
+    const struct extent *x = a, *y = b;
+
+    return x->off < y->off ? -1 : x->off > y->off;
+}
+
+/* The wanted chunks of a row group as stretches of the file that are read in one go each, into
+ * ret[n_columns]. Returns their number; *ret_bytes: their length, aligned as buffers will be. */
+static uint32_t
+group_extents(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group, bool direct,
+              struct extent *ret, uint64_t *ret_bytes)
+{
+    const uint64_t align = direct ? DIRECT_ALIGN : 64;
+    uint32_t i, n = 0, n_all = 0;
+
+    for (i = 0; i < l->n_columns; i++) {
+        struct extent e;
+
+        fmt_chunk_extent(f, group, l->columns[i], &e.off, &e.len);
+        if (e.len > 0)
+            ret[n_all++] = e;
+    }
+    qsort(ret, n_all, sizeof(*ret), extent_cmp);
+    for (i = 0; i < n_all; i++) {
+        struct extent e = ret[i];
+
+        if (n > 0 && e.off <= ret[n - 1].off + ret[n - 1].len + READ_GAP_MAX) {
+            const uint64_t end = BASE_MAX(e.off + e.len, ret[n - 1].off + ret[n - 1].len);
+
+            ret[n - 1].len = end - ret[n - 1].off;
+        } else {
+            ret[n++] = e;
+        }
+    }
+    *ret_bytes = 0;
+    for (i = 0; i < n; i++)
+        *ret_bytes += base_align_up(ret[i].off + ret[i].len, align) - ret[i].off / align * align;
+    return n;
+}
+
+uint64_t
+loader_group_bound(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
+                   uint64_t *ret_stored)
+{
+    uint64_t bound = 0, off, len;
+    uint32_t i;
+
+    *ret_stored = 0;
+    for (i = 0; i < l->n_columns; i++) {
+        bound += fmt_chunk_decoded_bound(f, group, l->columns[i]);
+        fmt_chunk_extent(f, group, l->columns[i], &off, &len);
+        *ret_stored += len;
+    }
+    return bound;
+}
+
+/* Cut g->raw into the buffers of its reads. */
+static void
+group_reads(struct shard_loader *l, struct loader_group *g, const struct extent *extents, uint32_t n)
+{
+    const bool direct = g->shard->direct_fd >= 0;
+    const uint64_t align = direct ? DIRECT_ALIGN : 64;
+    uint8_t *buf = g->raw->data;
+    uint32_t i;
+
+    for (i = 0; i < n; i++) {
+        struct loader_read *rd = &g->reads[i];
+        const uint64_t begin = extents[i].off / align * align;
+        const uint64_t end = base_align_up(extents[i].off + extents[i].len, align);
+
+        rd->group = g;
+        rd->direct = direct;
+        rd->skip = (size_t)(extents[i].off - begin);
+        rd->need = rd->skip + (size_t)extents[i].len;
+        rd->req.fd = direct ? g->shard->direct_fd : g->shard->fd;
+        rd->req.buf = buf;
+        rd->req.off = begin;
+        rd->req.len = direct ? (size_t)(end - begin) : rd->need;
+        rd->req.user = rd;
+        buf += end - begin;
+        rd->next = NULL;
+        *(l->read_last ? &l->read_last->next : &l->read_first) = rd;
+        l->read_last = rd;
+    }
+    g->n_reads = g->n_pending = n;
+    l->n_reads_in_flight += n;
+}
+
+static void group_decode_run(struct base_task *task, struct base_worker *worker);
+
+/* All bytes are there, or the reading failed. */
+static void
+group_to_decode(struct shard_loader *l, struct loader_group *g)
+{
+    loader_account(l);
+    l->n_reading--;
+    l->n_decoding++;
+    g->state = LOADER_GROUP_DECODING;
+    g->task.run = group_decode_run;
+    g->task.priority = LOADER_PRIORITY_DECODE;
+    base_pool_submit(l->pool, &g->task);
+}
+
+static int
+group_new(struct shard_loader *l, uint32_t index, struct loader_group **ret)
+{
+    struct loader_group *g = calloc(1, sizeof(*g));
+
+    if (g)
+        g->arrays = calloc(l->n_columns, sizeof(*g->arrays));
+    if (g == NULL || g->arrays == NULL) {
+        free(g);
+        return -ENOMEM;
+    }
+    g->l = l;
+    g->index = index;
+    g->row0 = l->infos[index].row0;
+    g->shard = &l->shards[l->infos[index].shard];
+    *ret = g;
+    return 0;
+}
+
+/* Put g into the table with one reference. */
+static void
+group_enter(struct shard_loader *l, struct loader_group *g, enum loader_group_state state)
+{
+    g->state = state;
+    g->refs = 1;
+    l->groups[g->index] = g;
+    l->n_live++;
+}
+
+int
+loader_group_start(struct shard_loader *l, uint32_t index, uint64_t *ret_need)
+{
+    struct extent *extents = NULL;
+    struct loader_group *g = NULL;
+    uint64_t bound, stored, raw_len;
+    uint32_t n;
+    int r;
+
+    r = group_new(l, index, &g);
+    if (r < 0)
+        return r;
+    if (g->shard->status < 0) {
+        g->status = g->shard->status;
+        g->err = g->shard->err;
+        group_enter(l, g, LOADER_GROUP_FAILED);
+        return 0;
+    }
+    extents = calloc(l->n_columns, sizeof(*extents));
+    r = -ENOMEM;
+    if (extents == NULL)
+        goto out;
+    bound = loader_group_bound(l, g->shard->footer, l->infos[index].index, &stored);
+    n = group_extents(l, g->shard->footer, l->infos[index].index, g->shard->direct_fd >= 0,
+                      extents, &raw_len);
+    *ret_need = bound + raw_len;
+    g->reads = calloc(n ? n : 1, sizeof(*g->reads));
+    if (g->reads == NULL)
+        goto out;
+    r = group_memory(l, g, bound, raw_len);
+    if (r < 0)
+        goto out;
+    group_enter(l, g, LOADER_GROUP_READING);
+    l->n_reading++;
+    g->shard->pins++;
+    g->shard->last_use = ++l->clock;
+    group_reads(l, g, extents, n);
+    if (n == 0)
+        group_to_decode(l, g);
+    g = NULL;
+out:
+    if (g)
+        group_free(l, g);
+    free(extents);
+    return r;
+}
+
+/* Returns true where the read must be handed to the engine again. */
+static bool
+read_judge(struct loader_read *rd)
+{
+    struct loader_group *g = rd->group;
+    const int64_t got = rd->req.result;
+
+    if (rd->direct && got == -EINVAL) { /* opened, but not for such reads: through the cache */
+        rd->direct = false;
+        rd->req.fd = g->shard->fd;
+        return true;
+    }
+    if (g->status < 0)
+        return false;
+    if (got < 0)
+        g->status = base_fail(&g->err, (int)got, "%s: row group %" PRIu32 ": reading %zu bytes at "
+                              "byte %" PRIu64, g->shard->entry->path,
+                              g->l->infos[g->index].index, rd->req.len, rd->req.off);
+    else if ((uint64_t)got < rd->need)
+        g->status = base_fail(&g->err, SHARD_ETRUNC, "%s: row group %" PRIu32 ": the file ends at "
+                              "byte %" PRIu64 ", inside it", g->shard->entry->path,
+                              g->l->infos[g->index].index, rd->req.off + (uint64_t)got);
+    return false;
+}
+
+void
+loader_read_done(struct shard_loader *l, struct loader_read *rd)
+{
+    struct loader_group *g = rd->group;
+
+    if (read_judge(rd)) {
+        rd->next = NULL;
+        *(l->read_last ? &l->read_last->next : &l->read_first) = rd;
+        l->read_last = rd;
+        return;
+    }
+    loader_account(l);
+    l->n_reads_in_flight--;
+    if (--g->n_pending == 0)
+        group_to_decode(l, g);
+}
+
+/* ------------------------------------------------------------------------------------ decode */
+
+/* For out-of-line values: read at once, in the decoding thread. */
+struct piece_reader {
+    struct loader_shard *shard;
+    uint64_t bytes, reads;
+};
+
+static int
+piece_read(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *err)
+{
+    struct piece_reader *pr = arg;
+
+    pr->bytes += len;
+    pr->reads++;
+    return base_pread_full(pr->shard->fd, buf, len, off, pr->shard->entry->path, err);
+}
+
+/* Where the byte at off of the file stands in memory. */
+static const uint8_t *
+group_byte(const struct loader_group *g, uint64_t off)
+{
+    uint32_t i;
+
+    for (i = 0; i < g->n_reads; i++) {
+        const struct base_io_req *req = &g->reads[i].req;
+
+        if (off >= req->off && off - req->off < req->len)
+            return (const uint8_t *)req->buf + (off - req->off);
+    }
+    return g->raw->data; /* a page of no bytes */
+}
+
+static int
+group_decode_column(struct loader_group *g, uint32_t i, struct base_worker *worker,
+                    struct piece_reader *pr)
+{
+    const struct shard_loader *l = g->l;
+    const struct fmt_footer *f = g->shard->footer;
+    const uint32_t column = l->columns[i], group = l->infos[g->index].index;
+    const size_t chunk = (size_t)group * f->n_columns + column;
+    const uint32_t first = f->chunk_first[chunk], n_pages = f->chunk_first[chunk + 1] - first;
+    const uint8_t *few[8], **stored = few;
+    uint32_t p;
+    int r;
+
+    if (n_pages > BASE_ARRAY_LEN(few)) {
+        stored = calloc(n_pages, sizeof(*stored));
+        if (stored == NULL)
+            return base_fail(&g->err, -ENOMEM, "%" PRIu32 " pages", n_pages);
+    }
+    for (p = 0; p < n_pages; p++)
+        stored[p] = group_byte(g, f->pages[first + p].off);
+    r = fmt_chunk_decode(f, group, column, stored, worker->codec, piece_read, pr,
+                         g->shard->entry->path, g->slot->columns[i], &g->arrays[i], &g->err);
+    if (stored != few)
+        free(stored);
+    return r;
+}
+
+/* What the slot really holds now. */
+static void
+slot_recount(struct shard_loader *l, struct loader_slot *slot)
+{
+    uint64_t held = 0;
+    uint32_t i;
+
+    for (i = 0; i < l->n_columns; i++)
+        held += fmt_decoded_memory(slot->columns[i]);
+    if (held > slot->charged)
+        base_budget_force(&l->load_mem->budget, held - slot->charged);
+    else
+        base_budget_give(&l->load_mem->budget, slot->charged - held);
+    slot->charged = held;
+}
+
+static void
+group_decode_run(struct base_task *task, struct base_worker *worker)
+{
+    struct loader_group *g = BASE_CONTAINER_OF(task, struct loader_group, task);
+    struct piece_reader pr = {.shard = g->shard};
+    struct shard_loader *l = g->l;
+    const uint64_t cpu = base_thread_cpu_ns();
+    uint32_t i;
+
+    if (atomic_load_explicit(&l->cancelled, memory_order_relaxed))
+        g->status = base_fail(&g->err, -ECANCELED, "the loader is being closed");
+    for (i = 0; i < l->n_columns && g->status >= 0; i++)
+        g->status = group_decode_column(g, i, worker, &pr);
+    loader_block_put(g->raw);
+    g->raw = NULL;
+
+    (void)pthread_mutex_lock(&l->lock);
+    loader_account(l);
+    l->n_decoding--;
+    l->stats.decode_ns += base_thread_cpu_ns() - cpu;
+    l->piece_bytes += pr.bytes;
+    l->piece_reads += pr.reads;
+    free(g->reads);
+    g->reads = NULL;
+    g->shard->pins--;
+    slot_recount(l, g->slot);
+    g->state = g->status < 0 ? LOADER_GROUP_FAILED : LOADER_GROUP_READY;
+    loader_set_ready(l, g);
+    loader_schedule_gather(l);
+    (void)pthread_mutex_unlock(&l->lock);
+    base_io_wake(l->io);
+}
