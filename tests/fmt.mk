@@ -32,3 +32,7 @@ tests_check_verify_SOURCES = tests/check_verify.c $(fmt_util)
 tests_check_verify_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_verify_LDADD = $(fmt_check_libs)
 endif
+# Measured on demand: tests/bench/bench_codec [FILE]
+noinst_PROGRAMS += tests/bench/bench_codec
+tests_bench_bench_codec_SOURCES = tests/bench/bench_codec.c $(shard_util)
+tests_bench_bench_codec_LDADD = shardfmt/libfmt.la lib/libbase.la
