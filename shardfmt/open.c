@@ -25,13 +25,13 @@ fmt_file_open(int dirfd, const char *path, int *ret_fd, uint64_t *ret_size, stru
      * because io_uring heeds it on regular files, too. */
     fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return base_fail(err, -errno, "%s cannot be opened", path);
+        return base_fail(err, -errno, "%s: cannot be opened", path);
     r = base_file_size(fd, path, &size, err);
     if (r < 0)
         goto out;
     flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) {
-        r = base_fail(err, -errno, "%s cannot be opened", path);
+        r = base_fail(err, -errno, "%s: cannot be opened", path);
         goto out;
     }
     *ret_fd = fd;

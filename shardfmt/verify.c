@@ -34,7 +34,7 @@ struct verify_file {
     char *path;
     struct fmt_inspect *in;
     unsigned refs;
-    bool counts_rows; /* rows_lost: of the row group, or else always rows_lost */
+    bool counts_rows; /* a bad page costs the rows of its row group, or else rows_lost */
     uint64_t rows_lost;
 };
 
@@ -114,7 +114,7 @@ tell_finding(struct verify *v, const struct verify_file *file, const struct fmt_
     const struct fmt_schema *s = &file->in->footer->schema;
     struct fmt_damage d = {.row_group = f->group, .column = f->column, .page = f->page};
 
-    d.rows_lost = file->counts_rows ? f->rows_lost : file->rows_lost;
+    d.rows_lost = file->counts_rows || f->rows_lost == 0 ? f->rows_lost : file->rows_lost;
     copy_text(d.file, sizeof(d.file), file->path);
     if (f->column >= 0)
         copy_text(d.column_name, sizeof(d.column_name), s->fields[f->column].name);

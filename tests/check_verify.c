@@ -359,6 +359,18 @@ START_TEST(test_damage_says_what_is_lost)
     verify(2, &t, &res);
     ck_assert_uint_eq(t.count, 1);
     ck_assert_uint_eq(t.items[0].rows_lost, 24);
+    content[i].data[64] ^= 1; /* a page of it */
+    restore(i);
+    verify(2, &t, &res);
+    ck_assert_uint_eq(t.count, 1);
+    ck_assert_uint_eq(t.items[0].rows_lost, 24);
+    content[i].data[64] ^= 1;
+    content[i].data[9] ^= 1; /* its header, which nobody needs */
+    restore(i);
+    verify(2, &t, &res);
+    ck_assert_uint_eq(t.count, 1);
+    ck_assert_uint_eq(t.items[0].rows_lost, 0);
+    content[i].data[9] ^= 1;
     restore(i);
     i = find("quarantine/");
     fmt_util_write(dirfd_, files[i], "", 0);
