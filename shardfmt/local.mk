@@ -33,3 +33,4 @@ shardfmt_libfmt_la_SOURCES += \
 	shardfmt/utf8.c shardfmt/utf8.h \
 	shardfmt/verify.c
 shardlineinclude_HEADERS += shardfmt/include/shardline/fmt.h
+EXTRA_DIST += docs/format.md
