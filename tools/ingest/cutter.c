@@ -282,7 +282,9 @@ skip_long_record(struct ingest_cutter *c, struct shard_error *err)
 {
     const bool csv = c->format == INGEST_CSV || c->format == INGEST_TSV;
     const uint64_t line = c->line, offset = c->offset;
-    size_t from = c->opts.max_record; /* no line end before; in CSV a quoted one does not count */
+    /* Its end lies behind that many bytes; in CSV, where a quote may have swallowed all the rest,
+     * the first line end there counts, quoted or not. */
+    size_t from = c->opts.max_record + 1;
     uint8_t raw[INGEST_REJECT_RAW_MAX];
     char detail[128];
     uint64_t length;
