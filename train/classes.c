@@ -196,21 +196,21 @@ key_name(enum train_label_kind kind, const char *key, size_t len, size_t *ret_le
     return name;
 }
 
-static int
+static int64_t
 add_key(struct train_classes *c, const char *key, size_t len, struct shard_error *err)
 {
     struct train_class k = {0};
     uint32_t *slot;
-    int r;
 
     if (c->n == c->cap) {
-        r = grow(c, err);
+        const int r = grow(c, err);
+
         if (r < 0)
             return r;
     }
     slot = find_slot(c, key, len);
     if (*slot != 0)
-        return 0;
+        return (int64_t)*slot - 1;
     if (c->n == TRAIN_CLASSES_MAX)
         return base_fail(err, SHARD_ELIMIT,
                          "the label column has more than %u distinct values; that is no column of "
@@ -228,7 +228,24 @@ add_key(struct train_classes *c, const char *key, size_t len, struct shard_error
         memcpy(k.key, key, len);
     c->list[c->n++] = k;
     *slot = c->n;
-    return 0;
+    return (int64_t)c->n - 1;
+}
+
+int64_t
+train_classes_add_row(struct train_classes *c, const struct shard_array *a, uint64_t i,
+                      struct shard_error *err)
+{
+    uint64_t number = 0;
+    size_t len;
+    const char *key = row_key(a, i, &number, &len);
+    double d;
+
+    if (c->kind == TRAIN_LABEL_FLOAT) {
+        memcpy(&d, &number, sizeof(d));
+        if (!isfinite(d))
+            return base_fail(err, -EINVAL, "the label column holds a number that is not finite");
+    }
+    return add_key(c, key, len, err);
 }
 
 int
@@ -239,23 +256,13 @@ train_classes_add(struct train_classes *c, const struct shard_array *a, struct s
     if (!train_label_kind_of(a->type, &kind) || kind != c->kind)
         return base_fail(err, -EINVAL, "labels of another type");
     for (uint64_t i = 0; i < a->n_rows; i++) {
-        uint64_t number = 0;
-        size_t len;
-        const char *key;
-        double d;
-        int r;
+        int64_t at;
 
         if (is_null(a, i))
             continue;
-        key = row_key(a, i, &number, &len);
-        if (kind == TRAIN_LABEL_FLOAT) {
-            memcpy(&d, &number, sizeof(d));
-            if (!isfinite(d))
-                return base_fail(err, -EINVAL, "the label column holds a number that is not finite");
-        }
-        r = add_key(c, key, len, err);
-        if (r < 0)
-            return r;
+        at = train_classes_add_row(c, a, i, err);
+        if (at < 0)
+            return (int)at;
     }
     return 0;
 }
@@ -330,17 +337,6 @@ train_classes_of(const struct train_classes *c, const struct shard_array *a, uin
     return slot ? (int32_t)slot - 1 : TRAIN_CLASS_UNKNOWN;
 }
 
-char *
-train_label_name(enum train_label_kind kind, const struct shard_array *a, uint64_t i,
-                 size_t *ret_len)
-{
-    uint64_t number = 0;
-    size_t len;
-    const char *key = row_key(a, i, &number, &len);
-
-    return key_name(kind, key, len, ret_len);
-}
-
 json_t *
 train_classes_to_json(const struct train_classes *c)
 {
@@ -397,9 +393,9 @@ train_classes_from_json(struct train_classes *c, const json_t *obj, struct shard
                              key_of_name(c->kind, text, len, &number) < 0))
             r = base_fail(err, SHARD_ECORRUPT, "class %zu cannot be understood", i);
         else if (kind == TRAIN_LABEL_STRING)
-            r = add_key(c, text, len, err);
+            r = (int)add_key(c, text, len, err);
         else
-            r = add_key(c, (const char *)&number, sizeof(number), err);
+            r = (int)add_key(c, (const char *)&number, sizeof(number), err);
     }
     if (r >= 0 && c->n != json_array_size(names))
         r = base_fail(err, SHARD_ECORRUPT, "a class stands twice in the list of classes");

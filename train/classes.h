@@ -48,6 +48,10 @@ void train_classes_done(struct train_classes *c);
  * -EINVAL for a label that is no finite number. */
 SHARD_NODISCARD int train_classes_add(struct train_classes *c, const struct shard_array *labels,
                                       struct shard_error *err);
+/* Take note of one row, which is not null; its class's position so far (before finish). */
+SHARD_NODISCARD int64_t train_classes_add_row(struct train_classes *c,
+                                              const struct shard_array *labels, uint64_t i,
+                                              struct shard_error *err);
 SHARD_NODISCARD int train_classes_finish(struct train_classes *c, struct shard_error *err);
 
 #define TRAIN_CLASS_NULL    (-1)
@@ -55,11 +59,6 @@ SHARD_NODISCARD int train_classes_finish(struct train_classes *c, struct shard_e
 /* Class of row i, or one of the above. The column's kind must be the classes'. */
 int32_t train_classes_of(const struct train_classes *c, const struct shard_array *labels,
                          uint64_t i);
-
-/* A number's or string's name as it is shown, for values that are no class: NUL-terminated in
- * memory of the caller's (free), or NULL. */
-char *train_label_name(enum train_label_kind kind, const struct shard_array *labels, uint64_t i,
-                       size_t *ret_len);
 
 /* {"kind": "string", "names": [...]} and back. */
 json_t *train_classes_to_json(const struct train_classes *c);

@@ -58,8 +58,11 @@ struct train_feed_opts {
     uint64_t start_step;
 };
 
-/* A feed over the loader. Errors are those of shard_loader_open(). */
-SHARD_NODISCARD int train_feed_open_loader(const struct train_feed_opts *opts,
-                                           struct train_feed **ret_feed, struct shard_error *err);
+/* How a run gets its feed; user is the caller's. */
+typedef int train_feed_open_fn(void *user, const struct train_feed_opts *opts,
+                               struct train_feed **ret_feed, struct shard_error *err);
+
+/* A feed over the loader; user is not looked at. Errors are those of shard_loader_open(). */
+train_feed_open_fn train_feed_open_loader;
 
 #endif

@@ -70,7 +70,7 @@ loader_feed_close(struct train_feed *f)
 }
 
 int
-train_feed_open_loader(const struct train_feed_opts *opts, struct train_feed **ret_feed,
+train_feed_open_loader(void *user, const struct train_feed_opts *opts, struct train_feed **ret_feed,
                        struct shard_error *err)
 {
     struct shard_loader_opts lo = SHARD_LOADER_OPTS_INIT;
@@ -78,6 +78,7 @@ train_feed_open_loader(const struct train_feed_opts *opts, struct train_feed **r
     struct loader_feed *l;
     int r;
 
+    (void)user;
     l = calloc(1, sizeof(*l));
     if (l == NULL)
         return base_fail(err, -ENOMEM, "a feed");
