@@ -324,6 +324,13 @@ read_value(ingest_json *j, od::value &value, const char *key, size_t key_len, ui
     uint32_t at;
     int r;
 
+    if (first == '"') {
+        /* On-Demand passes over what was not asked for, and then takes a string with a colon behind
+         * it for a key: ask, so that it looks for a comma. */
+        code = value.get_raw_json_string().error();
+        if (code)
+            return refuse(j, code);
+    }
     if (first != '{' && first != '[')
         return read_scalar(j, token.data(), token.size(), key, key_len);
     j->last = token.data();
