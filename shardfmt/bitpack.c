@@ -5,6 +5,11 @@
 #include "config.h"
 #include "shardfmt/bitpack.h"
 
+/* gcc vectorises all of the loops below at -O3 only; clang does at -O2. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__)
+#pragma GCC optimize("O3")
+#endif
+
 #include <string.h>
 
 #include "lib/compiler.h"
@@ -120,15 +125,19 @@ packed_size(size_t n, unsigned w)
             lo = v[i] < lo ? v[i] : lo;                                                            \
             hi = v[i] > hi ? v[i] : hi;                                                            \
         }                                                                                          \
-        *ret_base = (uint64_t)lo;                                                                  \
-        range = (uint64_t)hi - (uint64_t)lo;                                                       \
+        r.lo = (uint64_t)lo;                                                                       \
+        r.hi = (uint64_t)hi;                                                                       \
     } while (0)
 
-/* Base and width of n > 0 values. Bits of the base above its size may be set (a sign). */
-static unsigned
-block_measure(const void *values, size_t size, bool is_signed, size_t n, uint64_t *ret_base)
+struct range {
+    uint64_t lo, hi; /* extended to 64 bits, with their sign where they have one */
+};
+
+/* The smallest and the largest of n > 0 values. */
+static struct range
+block_range(const void *values, size_t size, bool is_signed, size_t n)
 {
-    uint64_t range;
+    struct range r;
 
     switch (size * 2 + is_signed) {
     case 2:
@@ -156,22 +165,50 @@ block_measure(const void *values, size_t size, bool is_signed, size_t n, uint64_
         MIN_MAX(int64_t);
         break;
     }
-    return range ? 64 - (unsigned)__builtin_clzll(range) : 0;
+    return r;
+}
+
+static unsigned
+range_width(struct range r)
+{
+    return r.hi == r.lo ? 0 : 64 - (unsigned)__builtin_clzll(r.hi - r.lo);
+}
+
+static bool
+less(uint64_t a, uint64_t b, bool is_signed)
+{
+    return is_signed ? (int64_t)a < (int64_t)b : a < b;
+}
+
+size_t
+fmt_for_measure(const void *values, size_t size, bool is_signed, size_t n, uint64_t *ret_lo,
+                uint64_t *ret_hi)
+{
+    const uint8_t *v = values;
+    struct range all = {0, 0};
+    size_t len = 0;
+
+    for (size_t i = 0; i < n; i += FMT_FOR_BLOCK) {
+        const size_t k = BASE_MIN(n - i, FMT_FOR_BLOCK);
+        const struct range r = block_range(v + i * size, size, is_signed, k);
+
+        if (i == 0 || less(r.lo, all.lo, is_signed))
+            all.lo = r.lo;
+        if (i == 0 || less(all.hi, r.hi, is_signed))
+            all.hi = r.hi;
+        len += 1 + size + packed_size(k, range_width(r));
+    }
+    *ret_lo = all.lo;
+    *ret_hi = all.hi;
+    return len;
 }
 
 size_t
 fmt_for_size(const void *values, size_t size, bool is_signed, size_t n)
 {
-    const uint8_t *v = values;
-    size_t len = 0;
-    uint64_t base;
+    uint64_t lo, hi;
 
-    for (size_t i = 0; i < n; i += FMT_FOR_BLOCK) {
-        const size_t k = BASE_MIN(n - i, FMT_FOR_BLOCK);
-
-        len += 1 + size + packed_size(k, block_measure(v + i * size, size, is_signed, k, &base));
-    }
-    return len;
+    return fmt_for_measure(values, size, is_signed, n, &lo, &hi);
 }
 
 #define SUBTRACT(T, U)                                                                             \
@@ -232,12 +269,12 @@ fmt_for_encode(const void *values, size_t size, bool is_signed, size_t n, uint8_
 
     for (size_t b = 0; b < n_blocks; b++) {
         const size_t i = b * FMT_FOR_BLOCK, k = BASE_MIN(n - i, FMT_FOR_BLOCK);
-        uint64_t base;
-        const unsigned w = block_measure(v + i * size, size, is_signed, k, &base);
+        const struct range r = block_range(v + i * size, size, is_signed, k);
+        const unsigned w = range_width(r);
 
         dst[b] = (uint8_t)w;
-        memcpy(dst + n_blocks + b * size, &base, size); /* little-endian: the low bytes */
-        block_encode(v + i * size, size, k, base, w, out);
+        memcpy(dst + n_blocks + b * size, &r.lo, size); /* little-endian: the low bytes */
+        block_encode(v + i * size, size, k, r.lo, w, out);
         out += packed_size(k, w);
     }
 }

@@ -20,6 +20,9 @@
 
 /* Bytes that n values of size 1, 2, 4 or 8 bytes take. is_signed decides what the smallest is. */
 size_t fmt_for_size(const void *values, size_t size, bool is_signed, size_t n);
+/* The same, and the smallest and largest of all values, extended to 64 bits (0 where n is 0). */
+size_t fmt_for_measure(const void *values, size_t size, bool is_signed, size_t n, uint64_t *ret_lo,
+                       uint64_t *ret_hi);
 /* Encode into dst, which has fmt_for_size() bytes. */
 void fmt_for_encode(const void *values, size_t size, bool is_signed, size_t n, uint8_t *dst);
 

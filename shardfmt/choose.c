@@ -67,47 +67,59 @@ fmt_cost_bytes(struct fmt_encoder *e, const void *data, size_t len)
 
 /* ------------------------------------------------------------------------------ narrow plain */
 
-/* The value at p, extended to 64 bits. */
-static inline uint64_t
-load_int(const uint8_t *p, size_t size, bool is_signed)
-{
-    switch (size) {
-    case 1:
-        return is_signed ? (uint64_t)(int8_t)*p : *p;
-    case 2:
-        return is_signed ? (uint64_t)(int16_t)base_load_le16(p) : base_load_le16(p);
-    case 4:
-        return is_signed ? (uint64_t)(int32_t)base_load_le32(p) : base_load_le32(p);
-    default:
-        return base_load_le64(p);
-    }
-}
-
-/* The fewest bytes that hold every one of n values, extended with zeros or their sign. */
+/* The fewest bytes that hold every value from lo to hi, extended with zeros or their sign. */
 static size_t
-narrow_size(const uint8_t *values, size_t size, bool is_signed, size_t n)
+narrow_size(uint64_t lo, uint64_t hi, size_t size, bool is_signed)
 {
-    uint64_t bits = 0;
+    for (size_t k = 1; k < size; k *= 2) {
+        const unsigned bits = 8 * (unsigned)k;
 
-    for (size_t i = 0; i < n; i++) {
-        const uint64_t v = load_int(values + i * size, size, is_signed);
-
-        bits |= is_signed ? (v ^ (uint64_t)((int64_t)v >> 63)) << 1 : v;
+        if (is_signed ? (int64_t)lo >= -(INT64_C(1) << (bits - 1)) &&
+                            (int64_t)hi < INT64_C(1) << (bits - 1)
+                      : hi >> bits == 0)
+            return k;
     }
-    if (bits >> 8 == 0)
-        return 1;
-    if (bits >> 16 == 0)
-        return BASE_MIN(2u, size);
-    return bits >> 32 == 0 ? BASE_MIN(4u, size) : size;
+    return size;
 }
+
+#define NARROW(from, to)                                                                           \
+    for (size_t i = 0; i < n; i++) {                                                               \
+        from v;                                                                                    \
+        to x;                                                                                      \
+        memcpy(&v, p + i * sizeof(v), sizeof(v));                                                  \
+        x = (to)v;                                                                                 \
+        memcpy(dst + i * sizeof(x), &x, sizeof(x));                                                \
+    }
 
 void
 fmt_narrow(const void *values, size_t size, size_t n, size_t narrow, uint8_t *dst)
 {
-    const uint8_t *v = values;
+    const uint8_t *p = values;
 
-    for (size_t i = 0; i < n; i++)
-        memcpy(dst + i * narrow, v + i * size, narrow);
+    switch (size * 16 + narrow) {
+    case 2 * 16 + 1:
+        NARROW(uint16_t, uint8_t);
+        break;
+    case 4 * 16 + 1:
+        NARROW(uint32_t, uint8_t);
+        break;
+    case 4 * 16 + 2:
+        NARROW(uint32_t, uint16_t);
+        break;
+    case 8 * 16 + 1:
+        NARROW(uint64_t, uint8_t);
+        break;
+    case 8 * 16 + 2:
+        NARROW(uint64_t, uint16_t);
+        break;
+    case 8 * 16 + 4:
+        NARROW(uint64_t, uint32_t);
+        break;
+    default:
+        if (n)
+            memcpy(dst, p, n * size);
+        break;
+    }
 }
 
 /* ---------------------------------------------------------------------------------- integers */
@@ -138,21 +150,23 @@ fmt_plan_ints(struct fmt_encoder *e, const void *values, size_t size, bool is_si
     const uint8_t *v = values;
     size_t narrow, packed_len;
     int64_t sampled, packed = 0, plain = 0;
+    uint64_t lo, hi;
     int r;
 
-    *ret = (struct fmt_int_plan){FMT_ENC_PLAIN, (uint8_t)size, n * size};
+    *ret = (struct fmt_int_plan){FMT_ENC_PLAIN, (uint8_t)size, n * size, n * size};
     if (e->opts->plain_only || n == 0)
         return 0;
     if (memcmp(v, v + size, (n - 1) * size) == 0) {
-        *ret = (struct fmt_int_plan){FMT_ENC_CONST, (uint8_t)size, size};
+        *ret = (struct fmt_int_plan){FMT_ENC_CONST, (uint8_t)size, size, size};
         return 0;
     }
-    narrow = narrow_size(v, size, is_signed, n);
-    packed_len = fmt_for_size(v, size, is_signed, n);
-    *ret = (struct fmt_int_plan){FMT_ENC_PLAIN, (uint8_t)narrow, n * narrow};
+    packed_len = fmt_for_measure(v, size, is_signed, n, &lo, &hi);
+    narrow = narrow_size(lo, hi, size, is_signed);
+    *ret = (struct fmt_int_plan){FMT_ENC_PLAIN, (uint8_t)narrow, BASE_MIN(n * narrow, packed_len),
+                                 n * narrow};
     if (e->opts->zstd_level == 0) {
         if (packed_len < n * narrow)
-            *ret = (struct fmt_int_plan){FMT_ENC_FOR, (uint8_t)size, packed_len};
+            *ret = (struct fmt_int_plan){FMT_ENC_FOR, (uint8_t)size, packed_len, packed_len};
         return 0;
     }
     sampled = sample_take(e, v, size, n, FMT_FOR_BLOCK);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "lib/compiler.h"
 #include "lib/hash.h"
 #include "shardfmt/column.h"
 
@@ -39,7 +40,7 @@ dict_begin(struct fmt_dict *d, size_t n, uint32_t max)
     return cap - 1;
 }
 
-static inline uint64_t
+static inline __attribute__((always_inline)) uint64_t
 load_number(const uint8_t *p, size_t size)
 {
     uint64_t v = 0;
@@ -48,40 +49,53 @@ load_number(const uint8_t *p, size_t size)
     return v;
 }
 
+/* The loop for one size, which is a constant wherever this is expanded. */
+static inline __attribute__((always_inline)) int
+dict_numbers(struct fmt_dict *d, const uint8_t *p, size_t size, size_t n, uint32_t max,
+             uint64_t mask)
+{
+    uint32_t *codes = (uint32_t *)(void *)d->codes.data, n_entries = 0;
+    uint32_t *table = (uint32_t *)(void *)d->table.data;
+    uint8_t *values = d->values.data;
+
+    for (size_t i = 0; i < n; i++, p += size) {
+        const uint64_t v = load_number(p, size);
+        uint64_t slot = v * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+        uint32_t e;
+
+        while ((e = table[slot & mask]) != 0 && load_number(values + (e - 1) * size, size) != v)
+            slot++;
+        if (e == 0) {
+            if (n_entries == max)
+                return 0;
+            memcpy(values + n_entries * size, p, size);
+            e = table[slot & mask] = ++n_entries;
+        }
+        codes[i] = e - 1;
+    }
+    d->n = n_entries;
+    d->codes.len = n * sizeof(*codes);
+    d->values.len = n_entries * size;
+    return 1;
+}
+
 int
 fmt_dict_numbers(struct fmt_dict *d, const void *values, size_t size, size_t n, uint32_t max)
 {
     const int64_t mask = dict_begin(d, n, max);
-    const uint8_t *p = values;
-    uint32_t *codes, *table;
 
-    if (mask < 0 || base_buf_reserve(&d->values, ((size_t)max + 1) * sizeof(uint64_t)) < 0)
+    if (mask < 0 || base_buf_reserve(&d->values, (size_t)max * size) < 0)
         return -ENOMEM;
-    codes = (uint32_t *)(void *)d->codes.data;
-    table = (uint32_t *)(void *)d->table.data;
-    for (size_t i = 0; i < n; i++, p += size) {
-        const uint64_t v = load_number(p, size);
-        uint64_t slot = v * UINT64_C(0x9e3779b97f4a7c15);
-
-        for (slot ^= slot >> 32;; slot++) {
-            const uint32_t e = table[slot & (uint64_t)mask];
-
-            if (e && load_number(d->values.data + (e - 1) * size, size) == v) {
-                codes[i] = e - 1;
-                break;
-            }
-            if (e == 0) {
-                if (d->n == max)
-                    return 0;
-                codes[i] = d->n;
-                base_buf_put(&d->values, p, size);
-                table[slot & (uint64_t)mask] = ++d->n;
-                break;
-            }
-        }
+    switch (size) {
+    case 1:
+        return dict_numbers(d, values, 1, n, max, (uint64_t)mask);
+    case 2:
+        return dict_numbers(d, values, 2, n, max, (uint64_t)mask);
+    case 4:
+        return dict_numbers(d, values, 4, n, max, (uint64_t)mask);
+    default:
+        return dict_numbers(d, values, 8, n, max, (uint64_t)mask);
     }
-    d->codes.len = n * sizeof(*codes);
-    return 1;
 }
 
 static inline size_t

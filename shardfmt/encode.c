@@ -240,20 +240,40 @@ dict_sample_numbers(struct fmt_encoder *e, const struct numbers *v)
     return fmt_dict_numbers(&e->dict, e->sample.data, v->size, n, (uint32_t)(n - n / 10));
 }
 
-/* Build e->dict over v and see whether it is cheaper than cost. 1: it is, *ret is how to store the
- * codes. */
+/* Bits of the codes of n entries. */
+static unsigned
+code_bits(uint32_t n)
+{
+    return n > 1 ? 32 - (unsigned)__builtin_clz(n - 1) : 0;
+}
+
+/* Build e->dict over v: first with a table for four times what the sample had, then a large one. */
 static int
-plan_dict(struct fmt_encoder *e, const struct numbers *v, uint64_t cost, struct fmt_int_plan *ret)
+dict_build(struct fmt_encoder *e, const struct numbers *v)
 {
     const uint32_t max = (uint32_t)BASE_MIN(v->n / 2, DICT_ENTRIES_MAX);
+    const uint32_t few = BASE_MIN(max, 4 * e->dict.n + 64);
+    int r = fmt_dict_numbers(&e->dict, v->filled, v->size, v->n, few);
+
+    if (r == 0 && few < max)
+        r = fmt_dict_numbers(&e->dict, v->filled, v->size, v->n, max);
+    return r;
+}
+
+/* Is a dictionary cheaper than other? 1: it is built, and *ret is how to store the codes. */
+static int
+plan_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_int_plan *other,
+          struct fmt_int_plan *ret)
+{
     int64_t values_cost;
     int r;
 
-    if (v->size == 1 || max == 0)
+    if (v->size == 1 || v->n < 2)
         return 0;
     r = dict_sample_numbers(e, v);
-    if (r > 0)
-        r = fmt_dict_numbers(&e->dict, v->filled, v->size, v->n, max);
+    if (r <= 0 || (code_bits(e->dict.n) + 1) * (uint64_t)v->n >= 8 * other->raw)
+        return r < 0 ? r : 0;
+    r = dict_build(e, v);
     if (r <= 0)
         return r;
     e->n_distinct = e->dict.n;
@@ -263,7 +283,7 @@ plan_dict(struct fmt_encoder *e, const struct numbers *v, uint64_t cost, struct 
     values_cost = fmt_cost_bytes(e, e->dict.values.data, e->dict.values.len);
     if (values_cost < 0)
         return (int)values_cost;
-    return ret->cost + (uint64_t)values_cost + 3 * FMT_STREAM_ENTRY < cost;
+    return ret->cost + (uint64_t)values_cost + 3 * FMT_STREAM_ENTRY < other->cost;
 }
 
 static int
@@ -277,7 +297,7 @@ put_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_int_pl
 static int
 put_numbers(struct fmt_encoder *e, const struct numbers *v)
 {
-    struct fmt_int_plan plan = {FMT_ENC_PLAIN, (uint8_t)v->size, v->n * v->size}, codes;
+    struct fmt_int_plan plan = {FMT_ENC_PLAIN, (uint8_t)v->size, v->n * v->size, 0}, codes;
     int64_t cost;
     int r = 0;
 
@@ -294,7 +314,7 @@ put_numbers(struct fmt_encoder *e, const struct numbers *v)
             plan.cost = (uint64_t)cost;
         }
         if (r == 0)
-            r = plan_dict(e, v, plan.cost, &codes);
+            r = plan_dict(e, v, &plan, &codes);
         if (r != 0)
             return r < 0 ? r : put_dict(e, v, &codes);
     }

@@ -58,6 +58,7 @@ SHARD_NODISCARD int fmt_encode_page(struct fmt_encoder *e, const struct shard_ar
  * the best way to store them; *ret_encoding and *ret_size say which that is. -ENOMEM possible. */
 struct fmt_int_plan {
     uint8_t encoding, size; /* size: bytes per value of a plain stream */
+    uint64_t raw;           /* fewest bytes before zstd, by any of the ways tried */
     uint64_t cost;
 };
 SHARD_NODISCARD int fmt_plan_ints(struct fmt_encoder *e, const void *values, size_t size,

@@ -46,7 +46,7 @@ load_text(const char *path, struct base_buf *b)
     for (int i = 0; i < 20000; i++) {
         const uint64_t v = shard_util_next(&st);
 
-        must(base_buf_printf(b, "%.*s ", 2 + (int)(v % 9), "thequickbrownfoxjumpsover" + v / 16 % 14),
+        must(base_buf_printf(b, "%.*s ", 2 + (int)(v % 9), &"thequickbrownfoxjumpsover"[v / 16 % 14]),
              NULL);
     }
 }
