@@ -401,6 +401,44 @@ START_TEST(test_same_content_same_bytes)
 }
 END_TEST
 
+/* What tests/dataset_reference.py finds, which follows docs/format.md and shares no code with us.
+ */
+START_TEST(test_second_reader_agrees)
+{
+    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS,
+                                       .splits = "train,test,dev",
+                                       .n_shards = _i ? 100 : 4,
+                                       .groups_per_shard = 3,
+                                       .rows_per_group = 4,
+                                       .vary = true,
+                                       .zstd_level = 1,
+                                       .n_rejects = 2};
+    char command[1024], said[256] = "", want[256];
+    struct shard_dataset *ds;
+    FILE *p;
+
+    must_ok(fmt_util_make(dir, &spec, &err));
+    must_ok(shard_dataset_open(dir, &ds, &err));
+    (void)snprintf(
+        want, sizeof(want), "%s %" PRIu64 " train=%" PRIu64 " test=%" PRIu64 " dev=%" PRIu64 "\n",
+        shard_dataset_snapshot(ds), shard_dataset_n_rows(ds), shard_dataset_split_rows(ds, 0),
+        shard_dataset_split_rows(ds, 1), shard_dataset_split_rows(ds, 2));
+    shard_dataset_close(ds);
+    if (system("python3 -c 'import ctypes; ctypes.CDLL(\"libxxhash.so.0\"); "
+               "ctypes.CDLL(\"libzstd.so.1\")' 2>/dev/null") != 0) {
+        (void)printf("no python3 with libxxhash and libzstd: the second reader was not asked\n");
+        return;
+    }
+    (void)snprintf(command, sizeof(command), "python3 %s/tests/dataset_reference.py %s 2>&1",
+                   SRCDIR, dir);
+    p = popen(command, "r");
+    ck_assert_ptr_nonnull(p);
+    (void)fgets(said, sizeof(said), p);
+    ck_assert_msg(pclose(p) == 0, "%s", said);
+    ck_assert_str_eq(said, want);
+}
+END_TEST
+
 START_TEST(test_root_and_segment_of_a_small_dataset_are_small)
 {
     const struct fmt_util_spec spec = {.columns = "text:string,lang:string",
@@ -1240,6 +1278,7 @@ main(void)
     tcase_add_test(t, test_many_threads_read_more_shards_than_are_kept_open);
     tcase_add_test(t, test_no_dataset_is_not_found);
     tcase_add_test(t, test_same_content_same_bytes);
+    tcase_add_loop_test(t, test_second_reader_agrees, 0, 2);
     tcase_add_test(t, test_root_and_segment_of_a_small_dataset_are_small);
     suite_add_tcase(suite, t);
 

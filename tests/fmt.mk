@@ -1,6 +1,6 @@
 # Tests of fmt. fmt_util makes small datasets; tests of other layers list it in their sources, too.
 fmt_util = tests/fmt_util.c tests/fmt_util.h
-EXTRA_DIST += $(fmt_util)
+EXTRA_DIST += $(fmt_util) tests/dataset_reference.py
 # shard_util writes one shard and reads it from memory.
 shard_util = tests/shard_util.c tests/shard_util.h
 EXTRA_DIST += $(shard_util) tests/rowhash_reference.py
@@ -26,7 +26,7 @@ check_PROGRAMS += $(fmt_check_programs)
 TESTS += $(fmt_check_programs)
 fmt_check_libs = shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
 tests_check_snapshot_SOURCES = tests/check_snapshot.c $(fmt_util)
-tests_check_snapshot_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_snapshot_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -DSRCDIR='"$(abs_srcdir)"'
 tests_check_snapshot_LDADD = $(fmt_check_libs)
 tests_check_verify_SOURCES = tests/check_verify.c $(fmt_util)
 tests_check_verify_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
