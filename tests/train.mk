@@ -10,3 +10,5 @@ tests_check_train_kernel_SOURCES = tests/check_train_kernel.c tests/train_util.c
 tests_check_train_kernel_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_train_kernel_LDADD = $(CHECK_LIBS)
 endif
+TESTS += tests/cli/test_train.sh
+EXTRA_DIST += tests/cli/test_train.sh

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,6 +72,18 @@ train_run_open_dir(const char *dir, struct shard_error *err)
     return fd < 0 ? base_fail(err, -errno, "%s", dir) : fd;
 }
 
+/* Two processes in one run would destroy each other's work: the second is refused. The lock ends
+ * with the process, however it ends. */
+static int
+lock_dir(int fd, const char *dir, struct shard_error *err)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return base_fail(err, SHARD_ECONFLICT, "another shardtrain is at work on %s", dir);
+    return 0; /* a file system without locks */
+}
+
 static int
 make_dir(const char *dir, struct shard_error *err)
 {
@@ -84,6 +97,10 @@ make_dir(const char *dir, struct shard_error *err)
         return base_fail(err, -EEXIST,
                          "%s is not empty: give another -o, or go on with shardtrain resume %s",
                          dir, dir);
+    }
+    if (fd >= 0 && (r = lock_dir(fd, dir, err)) < 0) {
+        (void)close(fd);
+        return r;
     }
     return fd;
 }
@@ -574,7 +591,9 @@ train_run_resume(const char *dir, const struct train_overrides *over, const stru
     run.dirfd = train_run_open_dir(dir, err);
     if (run.dirfd < 0)
         return run.dirfd;
-    r = read_config(run.dirfd, dir, &spec, err);
+    r = lock_dir(run.dirfd, dir, err);
+    if (r >= 0)
+        r = read_config(run.dirfd, dir, &spec, err);
     if (r < 0)
         goto out;
     override(&spec.o, over);
