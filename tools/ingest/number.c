@@ -198,19 +198,32 @@ ingest_num_canonical_float(const char *p, size_t len, double *ret)
     return ingest_print_double(*ret, false, text) == len && memcmp(text, p, len) == 0;
 }
 
+/* decimal_parse() behind a '+', where there is one. */
+static bool
+lenient_parse(const char **p, size_t *len, struct decimal *d)
+{
+    if (*len > 1 && **p == '+' && (*p)[1] != '-') {
+        ++*p;
+        --*len;
+    }
+    return decimal_parse(*p, *len, d);
+}
+
+bool
+ingest_num_is_lenient(const char *p, size_t len)
+{
+    struct decimal d;
+
+    return (len == 1 && is_digit(*p)) || lenient_parse(&p, &len, &d);
+}
+
 enum ingest_num_kind
 ingest_num_lenient(const char *p, size_t len, union ingest_num *ret)
 {
     struct decimal d;
     enum ingest_num_kind kind;
 
-    if (len && *p == '+') {
-        p++;
-        len--;
-        if (len && *p == '-')
-            return INGEST_NUM_NONE;
-    }
-    if (!decimal_parse(p, len, &d))
+    if (!lenient_parse(&p, &len, &d))
         return INGEST_NUM_NONE;
     if (!d.has_point && !d.has_exp && !(d.neg && d.n_digits == 0)) {
         kind = integer_value(&d, p, len, ret);
@@ -261,11 +274,12 @@ ingest_num_f32(const char *p, size_t len, float *ret, bool *ret_exact)
     size_t n;
     float v;
 
-    if (len && *p == '+' && !(len > 1 && p[1] == '-')) {
-        p++;
-        len--;
+    if (len == 1 && is_digit(*p)) { /* most features of most files */
+        *ret = (float)(*p - '0');
+        *ret_exact = true;
+        return true;
     }
-    if (!decimal_parse(p, len, &d))
+    if (!lenient_parse(&p, &len, &d))
         return false;
     if (d.n_digits == 0) {
         *ret = d.neg ? -0.0f : 0.0f;

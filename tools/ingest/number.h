@@ -32,6 +32,8 @@ enum ingest_num_kind ingest_num_canonical_int(const char *p, size_t len, union i
 bool ingest_num_canonical_float(const char *p, size_t len, double *ret);
 /* As people write numbers where a type was given: a sign, leading zeros, ".5", "5." are fine. */
 enum ingest_num_kind ingest_num_lenient(const char *p, size_t len, union ingest_num *ret);
+/* Whether the text is a number at all, by the lenient rules; its value is not looked at. */
+bool ingest_num_is_lenient(const char *p, size_t len);
 /* Lenient, as float32; *ret_exact tells whether the shortest text of the float32 is the same
  * decimal number. False where text is no number or out of range. */
 bool ingest_num_f32(const char *p, size_t len, float *ret, bool *ret_exact);

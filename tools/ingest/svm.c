@@ -25,14 +25,6 @@ next_token(const char **p, const char *end)
     return t;
 }
 
-static bool
-is_number(const char *p, size_t len)
-{
-    union ingest_num num;
-
-    return ingest_num_lenient(p, len, &num) != INGEST_NUM_NONE;
-}
-
 static int
 refuse(struct ingest_svm *s, const char *detail)
 {
@@ -74,14 +66,21 @@ take_feature(struct ingest_svm *s, struct ingest_svm_token t, uint32_t *last)
         return refuse(s, "the indices do not ascend");
     value.p = colon + 1;
     value.len = t.len - (size_t)(value.p - t.p);
-    if (!is_number(value.p, value.len))
+    if (!ingest_num_is_lenient(value.p, value.len))
         return refuse(s, "a feature's value is no number");
-    r = base_buf_append(&s->indices, &index, sizeof(index));
-    if (r == 0)
-        r = base_buf_append(&s->values, &value, sizeof(value));
+    if (s->indices.cap - s->indices.len < sizeof(index) ||
+        s->values.cap - s->values.len < sizeof(value)) {
+        r = base_buf_reserve(&s->indices, sizeof(index));
+        if (r == 0)
+            r = base_buf_reserve(&s->values, sizeof(value));
+        if (r < 0)
+            return r;
+    }
+    base_buf_put(&s->indices, &index, sizeof(index));
+    base_buf_put(&s->values, &value, sizeof(value));
     s->n_features++;
     *last = index;
-    return r < 0 ? r : 1;
+    return 1;
 }
 
 int
@@ -98,7 +97,7 @@ ingest_svm_line(struct ingest_svm *s, const char *line, size_t len)
     s->label = next_token(&p, end);
     if (s->label.len == 0)
         return 0;
-    if (!is_number(s->label.p, s->label.len))
+    if (!ingest_num_is_lenient(s->label.p, s->label.len))
         return refuse(s, "the label is no number");
     while (r == 1 && (t = next_token(&p, end)).len)
         r = take_feature(s, t, &last);
