@@ -12,6 +12,7 @@ static const struct cli_verb verbs[] = {
     {"cat", cmd_cat, "all rows, as JSON lines"},
     {"export", cmd_export, "rows as JSON lines or CSV, to a file"},
     {"rejects", cmd_rejects, "the records that could not be read, each with its reason"},
+    {"bench", cmd_bench, "stream it as training would, and say what limits that"},
     {"verify", cmd_verify, "check every byte of a dataset"},
     {0},
 };
@@ -19,7 +20,7 @@ static const struct cli_verb verbs[] = {
 /* Verbs of the design that are not built yet. */
 static const char *const later[] = {"plan",    "stats",  "get",      "log",     "dedup",
                                     "split",   "merge",  "compact",  "delete",  "rollback",
-                                    "recover", "gc",     "diff",     "bench",   NULL};
+                                    "recover", "gc",     "diff",     NULL};
 
 int
 main(int argc, char **argv)

@@ -3,6 +3,7 @@
 #ifndef SHARDTOOL_SHARDTOOL_H
 #define SHARDTOOL_SHARDTOOL_H
 
+int cmd_bench(int argc, char **argv);
 int cmd_cat(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_head(int argc, char **argv);
