@@ -6,9 +6,33 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "lib/arith.h"
+#define BLOCK_MIN  (16u << 10)
+#define REUSE_UP   8u /* classes: a block up to twice as large as asked for is lent */
 
-#define BLOCK_ROUND (64u << 10)
+/* Sizes are 8/8, 9/8, ... 15/8 of BLOCK_MIN times 8 times a power of two; below that, multiples of
+ * BLOCK_MIN. */
+static unsigned
+block_class(size_t len, size_t *ret_cap)
+{
+    const size_t n = (len + BLOCK_MIN - 1) / BLOCK_MIN; /* in units */
+    unsigned shift = 0;
+    size_t rounded;
+
+    while ((n - 1) >> shift >= 16)
+        shift++;
+    rounded = (n + ((size_t)1 << shift) - 1) >> shift; /* 9 .. 16 where shift > 0 */
+    *ret_cap = (rounded << shift) * BLOCK_MIN;
+    return (unsigned)(shift * 8 + rounded);
+}
+
+size_t
+loader_block_round(size_t len)
+{
+    size_t cap;
+
+    (void)block_class(len ? len : 1, &cap);
+    return cap;
+}
 
 int
 loader_arena_new(uint64_t limit, struct loader_arena **ret)
@@ -36,15 +60,18 @@ static void
 arena_trim(struct loader_arena *a, uint64_t len)
 {
     uint64_t given = 0;
+    unsigned c;
 
-    while (a->free && given < len) {
-        struct loader_block *b = a->free;
+    for (c = LOADER_BLOCK_CLASSES; c-- > 0 && given < len;) {
+        while (a->free[c] && given < len) {
+            struct loader_block *b = a->free[c];
 
-        a->free = b->next;
-        a->free_bytes -= b->cap;
-        given += b->cap;
-        base_budget_give(&a->budget, b->cap);
-        block_free(b);
+            a->free[c] = b->next;
+            a->free_bytes -= b->cap;
+            given += b->cap;
+            base_budget_give(&a->budget, b->cap);
+            block_free(b);
+        }
     }
 }
 
@@ -70,21 +97,22 @@ loader_arena_unref(struct loader_arena *a)
     arena_unlock_unref(a);
 }
 
-/* The smallest kept block that fits and is not wasted on len; under lock. */
+/* The smallest kept block that fits and is not wasted; under lock. */
 static struct loader_block *
-arena_reuse(struct loader_arena *a, size_t len)
+arena_reuse(struct loader_arena *a, unsigned class)
 {
-    struct loader_block **at, **best = NULL, *b;
+    unsigned c;
 
-    for (at = &a->free; *at; at = &(*at)->next)
-        if ((*at)->cap >= len && (*at)->cap / 4 <= len && (best == NULL || (*at)->cap < (*best)->cap))
-            best = at;
-    if (best == NULL)
-        return NULL;
-    b = *best;
-    *best = b->next;
-    a->free_bytes -= b->cap;
-    return b;
+    for (c = class; c < class + REUSE_UP && c < LOADER_BLOCK_CLASSES; c++) {
+        struct loader_block *b = a->free[c];
+
+        if (b) {
+            a->free[c] = b->next;
+            a->free_bytes -= b->cap;
+            return b;
+        }
+    }
+    return NULL;
 }
 
 static bool
@@ -138,11 +166,12 @@ block_map(struct loader_arena *a, size_t cap)
 struct loader_block *
 loader_block_get(struct loader_arena *a, size_t len, bool force)
 {
-    const size_t cap = base_align_up(len ? len : 1, BLOCK_ROUND);
     struct loader_block *b;
+    size_t cap;
+    const unsigned class = block_class(len ? len : 1, &cap);
 
     (void)pthread_mutex_lock(&a->lock);
-    b = arena_reuse(a, len ? len : 1);
+    b = arena_reuse(a, class);
     if (b == NULL) {
         if (!arena_take_locked(a, cap)) {
             if (!force)
@@ -164,6 +193,7 @@ void
 loader_block_put(struct loader_block *b)
 {
     struct loader_arena *a;
+    size_t cap;
 
     if (b == NULL)
         return;
@@ -173,8 +203,10 @@ loader_block_put(struct loader_block *b)
         base_budget_give(&a->budget, b->cap);
         block_free(b);
     } else {
-        b->next = a->free;
-        a->free = b;
+        struct loader_block **list = &a->free[block_class(b->cap, &cap)];
+
+        b->next = *list;
+        *list = b;
         a->free_bytes += b->cap;
     }
     arena_unlock_unref(a);

@@ -14,6 +14,8 @@
 #include "lib/budget.h"
 #include "shardline/status.h"
 
+#define LOADER_BLOCK_CLASSES 256
+
 struct loader_arena;
 
 struct loader_block {
@@ -26,10 +28,13 @@ struct loader_block {
 struct loader_arena {
     pthread_mutex_t lock;
     struct base_budget budget;   /* charged for every mapped block, and by the owner for more */
-    struct loader_block *free;   /* under lock */
+    struct loader_block *free[LOADER_BLOCK_CLASSES]; /* by size; under lock */
     uint64_t free_bytes;         /* under lock */
     uint32_t refs;               /* under lock */
 };
+
+/* What a block of len bytes takes: sizes are rounded up by at most an eighth. */
+size_t loader_block_round(size_t len);
 
 SHARD_NODISCARD int loader_arena_new(uint64_t limit, struct loader_arena **ret);
 /* The owner's reference; accepts NULL. */

@@ -77,7 +77,7 @@ batch_layout(struct shard_batch *b, uint8_t *base, const struct shard_field *fie
         if (base)
             b->arrays[i] = a;
     }
-    return pos + ALIGN;
+    return pos; /* a multiple of ALIGN */
 }
 
 int
@@ -87,9 +87,9 @@ loader_batch_new(struct loader_arena *a, const struct shard_field *fields, const
 {
     struct shard_batch measure = {0}, *b;
     struct loader_block *block;
+    const size_t len = batch_layout(&measure, NULL, fields, columns, n_columns, head);
 
-    block = loader_block_get(a, batch_layout(&measure, NULL, fields, columns, n_columns, head),
-                             true);
+    block = loader_block_get(a, BASE_MAX(len, head->len), true);
     if (block == NULL)
         return -ENOMEM;
     b = (struct shard_batch *)(void *)block->data;
@@ -99,6 +99,7 @@ loader_batch_new(struct loader_arena *a, const struct shard_field *fields, const
     b->step = head->step;
     b->epoch = head->epoch;
     b->n_rows = head->n_rows;
+    b->fixed_len = len;
     (void)batch_layout(b, block->data, fields, columns, n_columns, head);
     *ret = b;
     return 0;
@@ -291,6 +292,10 @@ batch_values(struct shard_batch *b, uint32_t n_columns)
         }
         if (pass == 1 || pos == 0)
             break;
+        if (pos + ALIGN <= b->fixed->cap - b->fixed_len) {
+            base = b->fixed->data + b->fixed_len;
+            continue;
+        }
         b->values = loader_block_get(b->fixed->arena, pos + ALIGN, true);
         if (b->values == NULL)
             return -ENOMEM;

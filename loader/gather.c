@@ -81,6 +81,7 @@ unit_batch(struct shard_loader *l, const struct loader_unit *u, uint32_t s, stru
         rows += end - begin;
     }
     head.n_rows = (uint32_t)rows;
+    head.len = rows == (uint64_t)l->n_parts * l->order.quota ? l->batch_bytes : 0;
     r = loader_batch_new(l->batch_mem, l->schema->fields, l->columns, l->n_columns, &head, ret);
     if (r < 0)
         return r;

@@ -179,11 +179,14 @@ struct loader_scratch {
 struct loader_batch_head {
     uint64_t step;
     uint32_t epoch, n_rows, n_parts;
+    size_t len;                           /* expected, all in all */
 };
 
 struct shard_batch {
     uint32_t refs;                        /* atomic */
-    struct loader_block *fixed, *values;  /* fixed holds this struct, too */
+    struct loader_block *fixed;           /* holds this struct, too */
+    struct loader_block *values;          /* of what did not fit behind that; NULL = nothing */
+    size_t fixed_len;                     /* in use of fixed */
     uint64_t step;
     uint32_t epoch, n_rows;
     uint64_t data_bytes;
@@ -220,10 +223,11 @@ struct shard_loader {
     struct loader_group_info *infos;      /* n_groups */
     bool direct, keep;                    /* keep: row groups stay for the next epoch */
     uint32_t ring_cap, unit_steps;
-    uint64_t batch_bytes;                 /* estimate */
+    uint64_t batch_bytes;                 /* expected of a full one */
     uint32_t windows_max;                 /* open per part, but for those that a step needs */
     uint64_t load_share, batch_share;     /* of the budget, bytes */
     uint64_t footers_max;                 /* bytes */
+    uint32_t flight_max;                  /* row groups being read or decoded */
     uint32_t shards_max;                  /* open files */
     struct base_pool *pool;
     struct base_io *io;                   /* the planner's; others only wake it */
@@ -256,6 +260,7 @@ struct shard_loader {
     uint32_t n_reading, n_decoding, n_units, n_opening, n_reads_in_flight;
     uint32_t n_steps_out;                 /* of units that are queued or running */
     uint64_t n_open_shards, footer_bytes, clock;
+    bool flight_full;                     /* flight_max was reached, and half of it not yet left */
     bool memory_blocked;                  /* the next group in line has no room */
     bool waiting;                         /* the consumer is in next() without a batch */
     uint64_t delivered_ns;                /* when next() last returned */
@@ -281,9 +286,14 @@ void loader_group_release(struct shard_loader *l, struct loader_group *g);
 void loader_groups_free(struct shard_loader *l);
 /* Planner thread: a read came back. */
 void loader_read_done(struct shard_loader *l, struct loader_read *rd);
-/* Memory that decoding group index takes and bytes that are read for it, from its footer. */
-uint64_t loader_group_bound(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
-                            uint64_t *ret_stored);
+/* Bytes of a row group's wanted columns, from its footer. */
+struct loader_group_sizes {
+    uint64_t bound;  /* never more than this while decoding */
+    uint64_t held;   /* expected afterwards */
+    uint64_t stored; /* in the file */
+};
+void loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
+                        struct loader_group_sizes *ret);
 
 /* schedule.c: what comes next. Under l->lock. */
 SHARD_NODISCARD int loader_schedule_init(struct shard_loader *l);

@@ -18,7 +18,6 @@
 #define FOOTERS_MIN     (UINT64_C(1) << 20)
 #define FOOTERS_MAX     (UINT64_C(64) << 20)
 #define BATCHES_MAX     (UINT64_C(64) << 20) /* more memory for batches ahead helps nobody */
-#define BLOCK_SLACK     (UINT64_C(64) << 10) /* arena blocks are rounded up to this */
 #define RING_MAX        256u                 /* batches ahead */
 #define UNIT_ROWS       4096u                /* rows that one task gathers */
 #define UNIT_STEPS_MAX  32u
@@ -208,8 +207,8 @@ plan_steps(struct shard_loader *l, const struct shard_loader_opts *o, struct sha
 
 /* What the row groups of the split come to in memory, as far as is known. */
 struct sizes {
-    uint64_t decoded_max, stored_max;     /* of one row group */
-    uint64_t decoded_sum;
+    struct loader_group_sizes max;        /* of one row group */
+    uint64_t held_sum;
     uint64_t row_bytes;                   /* of an average row, decoded */
 };
 
@@ -234,6 +233,15 @@ group_largest(const struct shard_loader *l)
     return best;
 }
 
+/* What raw bytes come to if every known_raw bytes are known bytes, and something to spare. */
+static uint64_t
+share_of(uint64_t raw, uint64_t known, uint64_t known_raw)
+{
+    const double share = known_raw ? (double)known / (double)known_raw : 2.0;
+
+    return (uint64_t)((double)raw * share * 1.0625);
+}
+
 /* Sizes by the footers of a few shards, exact where these are all; else what those say of the
  * share of the wanted columns is taken for the rest, with something to spare. Shards that cannot
  * be opened will say so when their turn comes. */
@@ -242,42 +250,40 @@ plan_sizes(struct shard_loader *l, struct sizes *ret)
 {
     const bool exact = l->n_shards <= SHARDS_EXACT;
     const uint32_t sample = l->n_groups && !exact ? l->infos[group_largest(l)].shard : 0;
-    uint64_t known_raw = 0, known = 0, known_stored = 0, raw_max = 0, raw_sum = 0;
+    struct loader_group_sizes known = {0};
+    uint64_t known_raw = 0, raw_max = 0, raw_sum = 0;
     uint32_t i;
 
     memset(ret, 0, sizeof(*ret));
     for (i = 0; i < l->n_shards; i++)
         if (exact || i == sample)
-            (void)loader_shard_open_now(l, &l->shards[i], NULL);
+            loader_shard_open_now(l, &l->shards[i], NULL);
     for (i = 0; i < l->n_groups; i++) {
         const struct loader_shard *s = &l->shards[l->infos[i].shard];
-        uint64_t decoded, stored;
+        struct loader_group_sizes g;
 
-        if (s->footer) {
-            decoded = loader_group_bound(l, s->footer, l->infos[i].index, &stored);
-            known += decoded;
-            known_stored += stored;
-            known_raw += group_raw(l, i);
-            ret->decoded_max = BASE_MAX(ret->decoded_max, decoded);
-            ret->stored_max = BASE_MAX(ret->stored_max, stored);
-        } else {
+        if (s->footer == NULL) {
             raw_max = BASE_MAX(raw_max, group_raw(l, i));
             raw_sum += group_raw(l, i);
+            continue;
         }
+        loader_group_sizes(l, s->footer, l->infos[i].index, &g);
+        known_raw += group_raw(l, i);
+        known.bound += g.bound;
+        known.held += g.held;
+        known.stored += g.stored;
+        ret->max.bound = BASE_MAX(ret->max.bound, g.bound);
+        ret->max.held = BASE_MAX(ret->max.held, g.held);
+        ret->max.stored = BASE_MAX(ret->max.stored, g.stored);
     }
-    ret->decoded_sum = known;
+    ret->held_sum = known.held;
     if (raw_sum > 0) {
-        const double share = known_raw ? (double)known / (double)known_raw : 1.0;
-        const double packed = known_raw ? (double)known_stored / (double)known_raw : 1.0;
-
-        ret->decoded_max = BASE_MAX(ret->decoded_max, (uint64_t)((double)raw_max * share));
-        ret->stored_max = BASE_MAX(ret->stored_max, (uint64_t)((double)raw_max * packed));
-        ret->decoded_sum += (uint64_t)((double)raw_sum * share);
-        ret->decoded_max += ret->decoded_max / 16;
-        ret->stored_max += ret->stored_max / 8;
-        ret->decoded_sum += ret->decoded_sum / 16;
+        ret->max.bound = BASE_MAX(ret->max.bound, share_of(raw_max, known.bound, known_raw));
+        ret->max.held = BASE_MAX(ret->max.held, share_of(raw_max, known.held, known_raw));
+        ret->max.stored = BASE_MAX(ret->max.stored, share_of(raw_max, known.stored, known_raw));
+        ret->held_sum += share_of(raw_sum, known.held, known_raw);
     }
-    ret->row_bytes = l->order.n_rows ? ret->decoded_sum / l->order.n_rows + 1 : 1;
+    ret->row_bytes = l->order.n_rows ? ret->held_sum / l->order.n_rows + 1 : 1;
 }
 
 static void
@@ -294,6 +300,7 @@ plan_ahead(struct shard_loader *l, uint32_t threads)
     /* The windows behind the open ones, of all parts together, keep the threads busy. */
     n = (2 * (uint64_t)threads + 2 + per_round - 1) / per_round;
     l->windows_max = (uint32_t)(1 + BASE_MAX(n, 1));
+    l->flight_max = 4 * threads + 8;
 }
 
 /* The budget: a share for row groups, one for batches, one for footers. */
@@ -303,16 +310,19 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
 {
     const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
     struct shard_loader_plan *p = &l->plan;
-    uint64_t load_min, batch_min, groups;
+    uint64_t load_min, batch_min, in_flight, groups;
     struct sizes sizes;
 
     plan_sizes(l, &sizes);
-    l->batch_bytes = step_rows * (sizes.row_bytes + 12) + 2 * BLOCK_SLACK;
+    l->batch_bytes = step_rows * (sizes.row_bytes + sizes.row_bytes / 8 + 12) + 1024 +
+                     l->n_columns * UINT64_C(256);
+    l->batch_bytes = loader_block_round(l->batch_bytes);
     batch_min = 4 * l->batch_bytes; /* in the making, spilled, ready, with the consumer */
     groups = (uint64_t)l->n_parts * l->order.window;
-    load_min = l->order.whole ? sizes.decoded_sum
-                              : BASE_MIN(sizes.decoded_sum, groups * sizes.decoded_max);
-    load_min += sizes.stored_max + 2 * BLOCK_SLACK;
+    load_min = l->order.whole ? sizes.held_sum : BASE_MIN(sizes.held_sum, groups * sizes.max.held);
+    in_flight = sizes.max.bound - sizes.max.held +
+                loader_block_round(sizes.max.stored + UINT64_C(8192) * l->n_columns);
+    load_min += in_flight;
     p->memory_min = load_min + batch_min + FOOTERS_MIN;
     p->memory = o->memory ? o->memory : BASE_MAX(MEMORY_DEFAULT, 2 * p->memory_min);
     if (p->memory < p->memory_min)
@@ -327,7 +337,7 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
     l->batch_share = BASE_MAX(batch_min, BASE_MIN(p->memory / 8, BATCHES_MAX));
     l->batch_share = BASE_MIN(l->batch_share, p->memory - load_min - l->footers_max);
     l->load_share = p->memory - l->batch_share - l->footers_max;
-    l->keep = sizes.decoded_sum + sizes.stored_max + 2 * BLOCK_SLACK <= l->load_share;
+    l->keep = sizes.held_sum + in_flight <= l->load_share;
     plan_ahead(l, threads);
     return 0;
 }

@@ -475,12 +475,26 @@ set_ask_next(struct shard_loader *l, struct loader_set *set)
     return 1;
 }
 
+/* Whether so much is under way that more would only take memory. Half of it is let finish before
+ * more is begun, so that reads are handed over several at a time. */
+static bool
+flight_full(struct shard_loader *l)
+{
+    const uint32_t n = l->n_reading + l->n_decoding;
+
+    if (n >= l->flight_max)
+        l->flight_full = true;
+    else if (n <= l->flight_max / 2)
+        l->flight_full = false;
+    return l->flight_full;
+}
+
 void
 loader_schedule_loads(struct shard_loader *l)
 {
     loader_account(l);
     l->memory_blocked = false;
-    while (!l->closing) {
+    while (!l->closing && !flight_full(l)) {
         struct loader_set *set;
 
         windows_open(l);
@@ -488,7 +502,7 @@ loader_schedule_loads(struct shard_loader *l)
         set = l->load_first;
         if (set == NULL)
             break;
-        while (set->n_asked < set->n_groups && set->status == 0)
+        while (set->n_asked < set->n_groups && set->status == 0 && !flight_full(l))
             if (set_ask_next(l, set) == 0)
                 break;
         if (set->n_asked < set->n_groups && set->status == 0)

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/arith.h"
@@ -382,20 +383,38 @@ group_extents(const struct shard_loader *l, const struct fmt_footer *f, uint32_t
     return n;
 }
 
-uint64_t
-loader_group_bound(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
-                   uint64_t *ret_stored)
+/* What decoding chunk (group, column) leaves behind: less than its bound where the array can point
+ * into the one decompressed page, which it can if all values stand in there. */
+static uint64_t
+chunk_held(const struct fmt_footer *f, uint32_t group, uint32_t column, uint64_t bound)
 {
-    uint64_t bound = 0, off, len;
+    const size_t chunk = (size_t)group * f->n_columns + column;
+    const struct fmt_page *page = &f->pages[f->chunk_first[chunk]];
+    const uint64_t offsets = ((uint64_t)f->group_rows[group] + 1) * sizeof(int32_t);
+    const bool var = shard_type_size(f->schema.fields[column].type) == 0;
+
+    if (f->chunk_first[chunk + 1] - f->chunk_first[chunk] != 1 || page->codec != FMT_CODEC_ZSTD ||
+        page->raw_len + (var ? offsets : 0) < page->data_len)
+        return bound;
+    return bound - BASE_MIN(bound, page->data_len - (var ? BASE_MIN(offsets, page->data_len) : 0));
+}
+
+void
+loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
+                   struct loader_group_sizes *ret)
+{
+    uint64_t off, len;
     uint32_t i;
 
-    *ret_stored = 0;
+    memset(ret, 0, sizeof(*ret));
     for (i = 0; i < l->n_columns; i++) {
-        bound += fmt_chunk_decoded_bound(f, group, l->columns[i]);
+        const uint64_t bound = fmt_chunk_decoded_bound(f, group, l->columns[i]);
+
         fmt_chunk_extent(f, group, l->columns[i], &off, &len);
-        *ret_stored += len;
+        ret->bound += bound;
+        ret->held += chunk_held(f, group, l->columns[i], bound);
+        ret->stored += len;
     }
-    return bound;
 }
 
 /* Cut g->raw into the buffers of its reads. */
@@ -479,7 +498,8 @@ loader_group_start(struct shard_loader *l, uint32_t index, uint64_t *ret_need)
 {
     struct extent *extents = NULL;
     struct loader_group *g = NULL;
-    uint64_t bound, stored, raw_len;
+    struct loader_group_sizes sizes;
+    uint64_t raw_len;
     uint32_t n;
     int r;
 
@@ -496,14 +516,14 @@ loader_group_start(struct shard_loader *l, uint32_t index, uint64_t *ret_need)
     r = -ENOMEM;
     if (extents == NULL)
         goto out;
-    bound = loader_group_bound(l, g->shard->footer, l->infos[index].index, &stored);
+    loader_group_sizes(l, g->shard->footer, l->infos[index].index, &sizes);
     n = group_extents(l, g->shard->footer, l->infos[index].index, g->shard->direct_fd >= 0,
                       extents, &raw_len);
-    *ret_need = bound + raw_len;
+    *ret_need = sizes.bound + raw_len;
     g->reads = calloc(n ? n : 1, sizeof(*g->reads));
     if (g->reads == NULL)
         goto out;
-    r = group_memory(l, g, bound, raw_len);
+    r = group_memory(l, g, sizes.bound, raw_len);
     if (r < 0)
         goto out;
     group_enter(l, g, LOADER_GROUP_READING);

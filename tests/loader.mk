@@ -1,5 +1,13 @@
 # Tests of loader.
 EXTRA_DIST += tests/data/order_v1.txt tests/order_reference.py docs/order.md
+
+# Benchmarks: built by hand (tests/bench/loader.sh does), not by make check.
+EXTRA_PROGRAMS = tests/bench/bench_pages tests/bench/make_text
+tests_bench_bench_pages_SOURCES = tests/bench/bench_pages.c
+tests_bench_bench_pages_LDADD = shardfmt/libfmt.la lib/libbase.la
+tests_bench_make_text_SOURCES = tests/bench/make_text.c
+CLEANFILES += $(EXTRA_PROGRAMS)
+
 if HAVE_CHECK
 check_PROGRAMS += tests/check_order
 TESTS += tests/check_order
