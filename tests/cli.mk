@@ -1,6 +1,6 @@
 # Tests that run the programs as a user does. Python; each script prints its cases.
 TEST_EXTENSIONS = .py
-PY_LOG_COMPILER = $$PYTHON
+PY_LOG_COMPILER = $$PYTHON -B
 cli_scripts = tests/cli/check_crash.py tests/cli/check_damage.py tests/cli/check_ingest.py \
 	tests/cli/check_roundtrip.py
 TESTS += $(cli_scripts)
