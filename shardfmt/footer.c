@@ -145,12 +145,13 @@ fail_corrupt(const struct parser *p, const char *what)
 static int
 sections_find(struct parser *p, struct base_cursor *c, uint32_t n_sections)
 {
-    struct base_cursor dir = base_cursor_make(
-        base_cursor_bytes(c, (size_t)n_sections * FMT_SECTION_ENTRY),
-        base_cursor_ok(c) ? (size_t)n_sections * FMT_SECTION_ENTRY : 0);
+    const size_t dir_len = (size_t)n_sections * FMT_SECTION_ENTRY;
+    const uint8_t *entries = base_cursor_bytes(c, dir_len);
+    struct base_cursor dir;
 
-    if (!base_cursor_ok(c))
+    if (entries == NULL)
         return fail_corrupt(p, "the directory goes past its end");
+    dir = base_cursor_make(entries, dir_len);
     for (uint32_t i = 0; i < n_sections; i++) {
         const uint16_t id = base_cursor_u16(&dir), flags = base_cursor_u16(&dir);
         const uint32_t len = base_cursor_u32(&dir);
@@ -172,6 +173,10 @@ sections_find(struct parser *p, struct base_cursor *c, uint32_t n_sections)
         p->present[id] = true;
         p->section[id] = base_cursor_make(data, len);
     }
+    for (unsigned id = 1; id <= FMT_SECTION_CHUNKS; id++)
+        if (!p->present[id])
+            return base_fail(p->err, SHARD_ECORRUPT, "%s: footer: section %u is missing", p->name,
+                             id);
     return base_cursor_left(c) ? fail_corrupt(p, "bytes behind the last section") : 0;
 }
 

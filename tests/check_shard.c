@@ -506,6 +506,26 @@ START_TEST(test_newer_versions_and_sections)
 }
 END_TEST
 
+/* A footer of nothing: found by fuzzing, where a section that is not there was looked into. */
+START_TEST(test_footer_without_sections_is_refused)
+{
+    const struct fmt_encode_opts opts = {.zstd_level = 3};
+    const struct fmt_version v = {.major = FMT_MAJOR};
+    const uint8_t nothing[FMT_FOOTER_HEAD] = {0};
+    struct base_buf file = {0};
+    struct fmt_footer *f = NULL;
+    struct sample x;
+
+    sample_make(&x, "a:int64", 10, &opts);
+    for (size_t len = 0; len <= sizeof(nothing); len += 16) {
+        with_footer(&x, &v, nothing, len, &file);
+        ck_assert_int_eq(shard_util_load(file.data, file.len, 0, &f, NULL), SHARD_ECORRUPT);
+    }
+    base_buf_done(&file);
+    sample_done(&x);
+}
+END_TEST
+
 /* ----------------------------------------------------------------------------------- hostility */
 
 /* A few bytes of something, changed. */
@@ -673,6 +693,7 @@ suite(void)
     tcase_add_test(tc, test_foreign_files_are_refused);
     tcase_add_test(tc, test_unknown_things_are_named);
     tcase_add_test(tc, test_newer_versions_and_sections);
+    tcase_add_test(tc, test_footer_without_sections_is_refused);
     tcase_add_loop_test(tc, test_lying_pages_do_no_harm, 0, 8);
     tcase_add_test(tc, test_lying_footers_do_no_harm);
     tcase_set_timeout(tc, 60);
