@@ -271,6 +271,29 @@ check_text(const char *folder, const char *path, uint64_t n_lines)
     ingest_block_free(b);
 }
 
+static void
+check_novels(const char *folder)
+{
+    static const struct {
+        const char *name;
+        uint64_t lines;
+    } novels[] = {{"1155_the_secret_adversary", 10848},
+                  {"120_treasure_island", 7382},
+                  {"24_o_pioneers", 5936},
+                  {"271_black_beauty", 5897},
+                  {"45_anne_of_green_gables", 10724},
+                  {"521_the_life_and_adventures_of_robinson_crusoe", 9851},
+                  {"74_the_adventures_of_tom_sawyer", 8378},
+                  {"768_wuthering_heights", 12082},
+                  {"84_frankenstein_or_the_modern_prometheus", 7234}};
+    char path[256];
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(novels); i++) {
+        (void)snprintf(path, sizeof(path), "novels/%s.txt", novels[i].name);
+        check_text(folder, path, novels[i].lines);
+    }
+}
+
 START_TEST(test_texts_arrive_whole)
 {
     const char *folder = data_folder("texts_arrive_whole");
@@ -279,6 +302,7 @@ START_TEST(test_texts_arrive_whole)
         return;
     check_text(folder, "naughty_strings/blns.txt", 742);
     check_text(folder, "tiny_shakespeare/input.txt", 40000);
+    check_novels(folder);
 }
 END_TEST
 

@@ -1,5 +1,5 @@
-/* Rows to CSV: RFC 4180 with LF. What _extra holds for a column that is null in the row, because the
- * cell did not fit the column's type, goes back into its cell. */
+/* Rows to CSV: RFC 4180 with LF. What _extra holds for a column that is null in the row, because
+ * the cell did not fit the column's type, goes back into its cell. */
 #include "config.h"
 
 #include <errno.h>
@@ -223,8 +223,10 @@ put_field(struct ingest_export *x, const struct fmt_schema *s, const struct shar
 {
     const struct cell *cell = x->cells.len ? &cells_of(x)[col] : NULL;
 
+    if (is_extra(&s->fields[col]) && (left == NULL || left->len == 0))
+        return 0;
     if (is_extra(&s->fields[col]))
-        return left && left->len ? put_cell(out, (const char *)left->data, left->len, delimiter) : 0;
+        return put_cell(out, (const char *)left->data, left->len, delimiter);
     if (cell && cell->set)
         return put_cell(out, (const char *)x->cell_text.data + cell->off, cell->len, delimiter);
     return fmt_array_is_null(&arrays[col], row) ? 0

@@ -109,8 +109,8 @@ merge_loose(struct ingest_extra *x)
     if (r == 0 && x->text.len && x->parser == NULL)
         r = ingest_json_new(&x->parser);
     if (r == 0 && x->text.len)
-        r = ingest_json_parse(x->parser, (const char *)x->text.data, x->text.len, INGEST_EXTRA_DEPTH, false,
-                              merge_text, &x->tree, &bad);
+        r = ingest_json_parse(x->parser, (const char *)x->text.data, x->text.len,
+                              INGEST_EXTRA_DEPTH, false, merge_text, &x->tree, &bad);
     while (p < end && r == 0) {
         const char *name = p, *json = name + strlen(name) + 1;
 

@@ -10,7 +10,7 @@
 #include "tools/ingest/json_text.h"
 #include "tools/ingest/number.h"
 
-/* Objects used as maps bring ever new keys: stop to learn them far above what columns are wanted. */
+/* Objects used as maps bring ever new keys: learning stops far above what columns are wanted. */
 #define KEYS_PER_COLUMN 16u
 
 bool

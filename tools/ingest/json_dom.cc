@@ -75,7 +75,7 @@ refuse(ingest_json *j, simdjson::error_code code) noexcept
     case simdjson::CAPACITY:
         return refuse(j, INGEST_BAD_RECORD_SIZE, "the text is longer than the parser takes");
     default:
-        return refuse(j, INGEST_BAD_JSON, "a comma, colon, bracket or value is missing or misplaced");
+        return refuse(j, INGEST_BAD_JSON, "a comma, colon, bracket or value is missing or stray");
     }
 }
 
@@ -164,14 +164,15 @@ bad:
     return nullptr;
 lone:
     j->last = *p - 1;
-    (void)refuse(j, INGEST_BAD_JSON, "half of a surrogate pair (\\ud800 to \\udfff) stands alone: no "
-                                     "UTF-8 text can hold it");
+    (void)refuse(j, INGEST_BAD_JSON,
+                 "half of a surrogate pair (\\ud800 to \\udfff) stands alone: no UTF-8 can hold it");
     return nullptr;
 }
 
 /* The inside of a string, between its quotes. Where nothing is escaped it stays where it is. */
 int
-read_string(ingest_json *j, const char *p, const char *end, const char **ret, size_t *ret_len) noexcept
+read_string(ingest_json *j, const char *p, const char *end, const char **ret,
+            size_t *ret_len) noexcept
 {
     char *const start = j->arena + j->arena_len;
     char *o = start;
@@ -221,7 +222,8 @@ grow(ingest_json *j) noexcept
 
 /* A fresh node at the end; its number in *ret. */
 inline int
-add_node(ingest_json *j, ingest_json_kind kind, const char *key, size_t key_len, uint32_t *ret) noexcept
+add_node(ingest_json *j, ingest_json_kind kind, const char *key, size_t key_len,
+         uint32_t *ret) noexcept
 {
     ingest_json_node *node;
 
@@ -316,7 +318,8 @@ int read_object(ingest_json *j, od::object &object, uint32_t at, uint32_t depth)
 int read_array(ingest_json *j, od::array &array, uint32_t at, uint32_t depth) noexcept;
 
 int
-read_value(ingest_json *j, od::value &value, const char *key, size_t key_len, uint32_t depth) noexcept
+read_value(ingest_json *j, od::value &value, const char *key, size_t key_len,
+           uint32_t depth) noexcept
 {
     const std::string_view token = value.raw_json_token();
     const char first = token.empty() ? '\0' : token[0];
@@ -571,8 +574,8 @@ ingest_json_free(struct ingest_json *j)
 }
 
 extern "C" int
-ingest_json_parse(struct ingest_json *j, const char *text, size_t len, uint32_t max_depth, bool elements,
-                  ingest_json_fn fn, void *arg, struct ingest_json_bad *bad)
+ingest_json_parse(struct ingest_json *j, const char *text, size_t len, uint32_t max_depth,
+                  bool elements, ingest_json_fn fn, void *arg, struct ingest_json_bad *bad)
 {
     const sink to = {text, len, fn, arg};
     simdjson::error_code code;
@@ -585,8 +588,9 @@ ingest_json_parse(struct ingest_json *j, const char *text, size_t len, uint32_t 
     forget(j);
     r = prepare(j, len);
     if (r == 0) {
-        code = j->parser.iterate(simdjson::padded_string_view(text, len, len + simdjson::SIMDJSON_PADDING))
-                   .get(doc);
+        const simdjson::padded_string_view view(text, len, len + simdjson::SIMDJSON_PADDING);
+
+        code = j->parser.iterate(view).get(doc);
         r = code ? refuse(j, code) : give_root(j, doc, to, elements);
     }
     if (r == kBad)
@@ -615,7 +619,8 @@ template <typename T>
 size_t
 to_text(T v, char *out) noexcept
 {
-    const std::to_chars_result r = std::to_chars(out, out + INGEST_NUM_TEXT_MAX, v, std::chars_format::scientific);
+    const std::to_chars_result r =
+        std::to_chars(out, out + INGEST_NUM_TEXT_MAX, v, std::chars_format::scientific);
 
     return r.ec == std::errc() ? static_cast<size_t>(r.ptr - out) : 0;
 }

@@ -111,7 +111,7 @@ ingest_tree_end(struct ingest_tree *t, const char *name)
         name = dot + 1;
     }
     id = find(t, parent, name, strlen(name));
-    if (id != NONE && t->nodes[id].first != NONE) { /* "a" where there is "a.b": CSV can have both */
+    if (id != NONE && t->nodes[id].first != NONE) { /* CSV can have both "a" and "a.b" */
         parent = id;
         name = "";
         id = find(t, parent, "", 0);

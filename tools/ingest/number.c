@@ -189,8 +189,8 @@ ingest_num_canonical_float(const char *p, size_t len, double *ret)
     struct decimal d;
 
     if (len == 0 || len > INGEST_NUM_TEXT_MAX || !decimal_parse(p, len, &d) || d.leading_zero ||
-        d.int_digits == 0 || (d.has_point && !d.has_exp && (d.frac_digits == 0 || p[len - 1] == '0')) ||
-        !decimal_value(&d, p, len, ret))
+        d.int_digits == 0 || (d.has_point && d.frac_digits == 0) ||
+        (d.has_point && !d.has_exp && p[len - 1] == '0') || !decimal_value(&d, p, len, ret))
         return false;
     /* Few digits, and of a size that is printed without exponent: printing gives it back. */
     if (!d.has_exp && d.n_digits <= 15 && (fabs(*ret) >= 1e-4 || d.frac_digits <= 4))
@@ -287,7 +287,7 @@ ingest_num_f32(const char *p, size_t len, float *ret, bool *ret_exact)
         return true;
     }
     if (d.n_digits <= 7 && d.exp10 >= -10 && d.exp10 <= 10) {
-        v = (float)d.mant; /* both operands are exact floats, so the one rounding is the right one */
+        v = (float)d.mant; /* both operands are exact floats: one rounding, the right one */
         v = d.exp10 < 0 ? v / (float)pow10_exact[-d.exp10] : v * (float)pow10_exact[d.exp10];
         if (d.mant <= (1u << 24)) {
             *ret = d.neg ? -v : v;

@@ -1,4 +1,5 @@
-/* Blocks to rows: the format's parser, then what all formats share: path columns, hashes, filters. */
+/* Blocks to rows: the format's parser, then what all formats share: path columns, hashes and
+ * filters. */
 #include "config.h"
 
 #include "tools/ingest/parse.h"

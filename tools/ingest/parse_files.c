@@ -43,7 +43,8 @@ guess_type(const struct ingest_block *b)
     const char *slash = strrchr(b->entry->path, '/'), *dot;
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(magics); i++)
-        if (b->data.len >= magics[i].len && memcmp(b->data.data, magics[i].bytes, magics[i].len) == 0)
+        if (b->data.len >= magics[i].len &&
+            memcmp(b->data.data, magics[i].bytes, magics[i].len) == 0)
             return magics[i].type;
     dot = strrchr(slash ? slash : b->entry->path, '.');
     for (size_t i = 0; dot && i < BASE_ARRAY_LEN(extensions); i++)

@@ -27,7 +27,7 @@ struct ingest_plan_impl {
     struct ingest_trie names;        /* input names whole: CSV and the fixed columns */
     int32_t *name_col;
     bool strict;                     /* --schema: a misfit is a reject */
-    bool keep_unknown;               /* what has no column goes to _extra; else it was not asked for */
+    bool keep_unknown;               /* what has no column goes to _extra, else is not wanted */
     int record;                      /* column of records that are no objects, or -1 */
     uint32_t *required;              /* columns that may not be null */
     uint32_t n_required;

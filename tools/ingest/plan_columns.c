@@ -72,7 +72,8 @@ from_sample(const struct ingest_infer *in, struct ingest_columns *ret, struct sh
     for (uint32_t i = 0; i < schema.n_fields && r == 0; i++) {
         const struct shard_field *f = &schema.fields[i];
         char *name = (char *)(uintptr_t)f->name; /* only copied */
-        const struct ingest_column column = {name, name, f->type, f->elem, f->nullable, f->flags, -1};
+        const struct ingest_column column = {name, name, f->type, f->elem,
+                                             f->nullable, f->flags, -1};
 
         r = columns_add(ret, &column);
     }
@@ -244,6 +245,8 @@ select_columns(const struct ingest_parse_opts *opts, struct ingest_columns *c,
     int r = 0;
 
     for (size_t i = 0; i < opts->n_columns && r >= 0; i++) {
+        if (strcmp(opts->columns[i], "_extra") == 0)
+            continue; /* comes of its own where it is needed */
         if (columns_find(&kept, opts->columns[i]))
             r = base_fail(err, SHARD_EPARSE, "--columns names %s twice", opts->columns[i]);
         else

@@ -13,6 +13,7 @@
 #include "lib/compiler.h"
 #include "tools/ingest/json_text.h"
 #include "tools/ingest/number.h"
+#include "tools/ingest/utf8.h"
 
 #define NULL_RUN 1024u /* rows of nulls that are appended at once */
 
@@ -399,6 +400,7 @@ ingest_row_reject(struct ingest_row *w, const char *reason, const char *column, 
     va_start(ap, detail);
     (void)vsnprintf(text, sizeof(text), detail, ap);
     va_end(ap);
+    text[ingest_utf8_prefix(text, strlen(text))] = '\0'; /* cut within a character */
     return ingest_rejects_add(w->rejects, b->entry, reason, column, line_at(w, start),
                               b->offset + start, end > start ? b->data.data + start : NULL,
                               end - start, "%s", text);
