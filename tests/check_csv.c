@@ -108,7 +108,8 @@ END_TEST
 
 START_TEST(test_header_names)
 {
-    struct parsed *p = parse_text(INGEST_CSV, "a,,a,\"x,y\",a_2,a,\xff,_extra", "1,2,3,4,5,6,7,8\n");
+    struct parsed *p =
+        parse_text(INGEST_CSV, "a,,a,\"x,y\",a_2,a,\xff,_extra", "1,2,3,4,5,6,7,8\n");
     char *s = parsed_schema(p), *row = parsed_json(p, 0);
 
     ck_assert_str_eq(s, "a:int64? c1:int64? a_2:int64? x,y:int64? a_2_2:int64? a_3:int64? "
@@ -215,8 +216,10 @@ START_TEST(test_rejects_have_reason_and_place)
     static const struct {
         const char *reason;
         uint64_t line, offset, length;
-    } want[] = {{INGEST_BAD_CSV_CELLS, 3, 14, 5}, {INGEST_BAD_CSV_CELLS, 4, 20, 1},
-                {INGEST_BAD_CSV_QUOTE, 5, 22, 6}, {INGEST_BAD_UTF8, 6, 29, 7},
+    } want[] = {{INGEST_BAD_CSV_CELLS, 3, 14, 5},
+                {INGEST_BAD_CSV_CELLS, 4, 20, 1},
+                {INGEST_BAD_CSV_QUOTE, 5, 22, 6},
+                {INGEST_BAD_UTF8, 6, 29, 7},
                 {INGEST_BAD_CSV_QUOTE, 9, 41, 12}};
 
     b->line = 2;
@@ -242,7 +245,8 @@ END_TEST
 START_TEST(test_a_given_schema_takes_numbers_as_people_write_them)
 {
     struct ingest_parse_opts opts = {.schema = "a:int32?,b:float32?,c:bool?,d:string"};
-    static const char text[] = " 007 ,1.50,true,x\n+5,.5,0,\"\"\n,,,y\nx,1,1,z\n1,2,maybe,z\n1,2,1,\n";
+    static const char text[] =
+        " 007 ,1.50,true,x\n+5,.5,0,\"\"\n,,,y\nx,1,1,z\n1,2,maybe,z\n1,2,1,\n";
     struct ingest_block *b = block_new(INGEST_CSV, "x", "a,b,c,d", text, sizeof(text) - 1);
     struct parsed *p = parsed_new(&opts, &b, 1);
     char *rows;
@@ -265,9 +269,12 @@ END_TEST
 static void
 random_cell(char **o, uint64_t *seed, unsigned kind)
 {
-    static const char *const odd[] = {"", "\"\"", "\"a,b\"", "\"x\"\"y\"", "\"l\nm\"", "007", "1.10",
-                                      "-0", "1e+30", "true", "\xc3\xa9", "18446744073709551615",
-                                      "\"\r\"", "0.1", "9007199254740993", " x"};
+    static const char *const odd[] = {"",           "\"\"",     "\"a,b\"",
+                                      "\"x\"\"y\"", "\"l\nm\"", "007",
+                                      "1.10",       "-0",       "1e+30",
+                                      "true",       "\xc3\xa9", "18446744073709551615",
+                                      "\"\r\"",     "0.1",      "9007199254740993",
+                                      " x"};
     const uint64_t x = next_random(seed);
 
     if (x % 16 == 0)
@@ -364,9 +371,17 @@ restore_crlf(struct ingest_block *b)
 
 START_TEST(test_csv_spectrum)
 {
-    static const char *const names[] = {
-        "comma_in_quotes", "empty", "empty_crlf", "escaped_quotes", "json", "newlines",
-        "newlines_crlf", "quotes_and_newlines", "simple", "simple_crlf", "utf8"};
+    static const char *const names[] = {"comma_in_quotes",
+                                        "empty",
+                                        "empty_crlf",
+                                        "escaped_quotes",
+                                        "json",
+                                        "newlines",
+                                        "newlines_crlf",
+                                        "quotes_and_newlines",
+                                        "simple",
+                                        "simple_crlf",
+                                        "utf8"};
     const char *folder = data_folder("csv_spectrum"), *key;
     char path[256];
     json_t *cell;

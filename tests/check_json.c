@@ -55,7 +55,8 @@ static json_t *
 load(const char *text, size_t len)
 {
     json_error_t err;
-    json_t *v = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &err);
+    json_t *v =
+        json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &err);
 
     ck_assert_msg(v != NULL, "jansson: %s in %.200s", err.text, text);
     return v;
@@ -66,8 +67,8 @@ assert_equal(const char *original, size_t len, const char *back, const char *wha
 {
     json_t *a = load(original, len), *b = load(back, strlen(back));
 
-    ck_assert_msg(equal(a, b), "%s: %.*s came back as %.2000s", what, (int)(len < 2000 ? len : 2000),
-                  original, back);
+    ck_assert_msg(equal(a, b), "%s: %.*s came back as %.2000s", what,
+                  (int)(len < 2000 ? len : 2000), original, back);
     json_decref(a);
     json_decref(b);
 }
@@ -135,8 +136,8 @@ assert_reject(enum ingest_format format, const char *text, size_t len, const cha
     struct parsed *p = parsed_new(NULL, &b, 1);
 
     parsed_block(p, b);
-    ck_assert_msg(p->rows->rejects.count == 1 && p->rows->n_rows == 0, "%s: %d rejects, %d rows", text,
-                  (int)p->rows->rejects.count, (int)p->rows->n_rows);
+    ck_assert_msg(p->rows->rejects.count == 1 && p->rows->n_rows == 0, "%s: %d rejects, %d rows",
+                  text, (int)p->rows->rejects.count, (int)p->rows->n_rows);
     ck_assert_str_eq(p->rows->rejects.items[0].reason, reason);
     parsed_free(p);
     ingest_block_free(b);
@@ -175,10 +176,10 @@ END_TEST
 
 START_TEST(test_merging_in_order_is_as_looking_at_all)
 {
-    const char *first = "{\"a\":1,\"b\":{\"c\":2}}\n", *second = "{\"d\":\"x\",\"a\":0.5,\"b\":{\"e\":1}}\n";
-    struct ingest_block *b[2] = {
-        block_new(INGEST_JSONL, "1", NULL, first, strlen(first)),
-        block_new(INGEST_JSONL, "2", NULL, second, strlen(second))};
+    const char *first = "{\"a\":1,\"b\":{\"c\":2}}\n",
+               *second = "{\"d\":\"x\",\"a\":0.5,\"b\":{\"e\":1}}\n";
+    struct ingest_block *b[2] = {block_new(INGEST_JSONL, "1", NULL, first, strlen(first)),
+                                 block_new(INGEST_JSONL, "2", NULL, second, strlen(second))};
     struct parsed *all = parsed_new(NULL, b, 2);
     struct ingest_parse_opts opts = {0};
     struct ingest_infer *one, *two;
@@ -225,7 +226,8 @@ START_TEST(test_extra_holds_what_columns_cannot)
     assert_extra(p, 4, "{\"a\":12345678901234567890123}");
     assert_extra(p, 5, "");
     row = parsed_json(p, 4);
-    ck_assert_str_eq(row, "{\"b\":{\"c\":\"\\u0000\xf0\x9f\x98\x80\"},\"a\":12345678901234567890123}");
+    ck_assert_str_eq(row,
+                     "{\"b\":{\"c\":\"\\u0000\xf0\x9f\x98\x80\"},\"a\":12345678901234567890123}");
     free(row);
     row = parsed_json(p, 5);
     ck_assert_str_eq(row, "{}");
@@ -239,11 +241,14 @@ END_TEST
 /* What jansson cannot compare: the text itself must come back. */
 START_TEST(test_numbers_that_no_type_holds_keep_their_text)
 {
-    static const char *const texts[] = {
-        "{\"a\":0.5,\"b\":-0.0}",           "{\"a\":1e400,\"b\":0.25}",
-        "{\"b\":-1e-400,\"a\":0.5}",        "{\"a\":0.5,\"b\":-0.0}",
-        "{\"a\":18446744073709551616}",     "{\"a\":9007199254740993}",
-        "{\"a\":5e-324,\"b\":1.7976931348623157e+308}", "{\"a\":1e+22,\"b\":1e-05}"};
+    static const char *const texts[] = {"{\"a\":0.5,\"b\":-0.0}",
+                                        "{\"a\":1e400,\"b\":0.25}",
+                                        "{\"b\":-1e-400,\"a\":0.5}",
+                                        "{\"a\":0.5,\"b\":-0.0}",
+                                        "{\"a\":18446744073709551616}",
+                                        "{\"a\":9007199254740993}",
+                                        "{\"a\":5e-324,\"b\":1.7976931348623157e+308}",
+                                        "{\"a\":1e+22,\"b\":1e-05}"};
     char text[1024] = "", *row;
     struct parsed *p;
 
@@ -279,9 +284,11 @@ END_TEST
 
 START_TEST(test_array_elements_are_records_of_a_document)
 {
-    static const char text[] = " [ {\"a\" : 1 , \"s\":\"x]\"} ,\n 5, \"t,\" , [ 1 , {} ], {\"a\":[ ]} ] \n";
+    static const char text[] =
+        " [ {\"a\" : 1 , \"s\":\"x]\"} ,\n 5, \"t,\" , [ 1 , {} ], {\"a\":[ ]} ] \n";
     struct parsed *p = parse_text(INGEST_JSON, NULL, text);
-    static const char *const back[] = {"{\"a\":1,\"s\":\"x]\"}", "5", "\"t,\"", "[1,{}]", "{\"a\":[]}"};
+    static const char *const back[] = {"{\"a\":1,\"s\":\"x]\"}", "5", "\"t,\"", "[1,{}]",
+                                       "{\"a\":[]}"};
 
     ck_assert_uint_eq(p->rows->n_rows, 5);
     for (size_t i = 0; i < 5; i++) {
@@ -302,22 +309,49 @@ START_TEST(test_rejects_have_their_reason)
         const char *text, *reason;
     } cases[] = {
         {"{\"a\":1,\"b\":{\"c\":1,\"c\":2}}", INGEST_BAD_JSON_DUPKEY},
-        {"[{\"zz\":[{\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"\\u0063\":2}]}]", INGEST_BAD_JSON_DUPKEY},
-        {"{\"a\":\"\\ud800\"}", INGEST_BAD_JSON}, {"{\"a\":\"\\udc00\"}", INGEST_BAD_JSON},
-        {"{\"a\":\"\\ud800\\ud800\"}", INGEST_BAD_JSON}, {"{\"\\ud800\":1}", INGEST_BAD_JSON},
-        {"{\"a\":\"\xff\"}", INGEST_BAD_UTF8}, {"{\"a\":\"\xed\xa0\x80\"}", INGEST_BAD_UTF8},
-        {"{\"a\":1", INGEST_BAD_JSON}, {"{\"a\":1}}", INGEST_BAD_JSON}, {"{\"a\":1} {\"a\":1}", INGEST_BAD_JSON},
-        {"{\"a\":01}", INGEST_BAD_JSON}, {"{\"a\":+1}", INGEST_BAD_JSON}, {"{\"a\":.5}", INGEST_BAD_JSON},
-        {"{\"a\":1.}", INGEST_BAD_JSON}, {"{\"a\":nul}", INGEST_BAD_JSON}, {"{\"a\":NaN}", INGEST_BAD_JSON},
-        {"{\"a\" 1}", INGEST_BAD_JSON}, {"{a:1}", INGEST_BAD_JSON}, {"{\"a\":1,}", INGEST_BAD_JSON},
-        {"[1,]", INGEST_BAD_JSON}, {"[1 2]", INGEST_BAD_JSON}, {"1 2", INGEST_BAD_JSON},
-        {"\"a\" \"b\"", INGEST_BAD_JSON}, {"{\"a\":\"\\x\"}", INGEST_BAD_JSON}, {"{\"a\":\"\\u12g4\"}", INGEST_BAD_JSON},
-        {"{\"a\":\"\t\"}", INGEST_BAD_JSON}, {"{\"a\":\"x\"y}", INGEST_BAD_JSON}, {"{\"a\"x:1}", INGEST_BAD_JSON},
-        {"{\"a\":\"x\"\"y\"}", INGEST_BAD_JSON}, {"{1:2}", INGEST_BAD_JSON}, {"]", INGEST_BAD_JSON},
-        {"{\"a\":1]", INGEST_BAD_JSON}, {"[\"a\"}", INGEST_BAD_JSON}, {"{\"a\":}", INGEST_BAD_JSON},
-        {"{,}", INGEST_BAD_JSON}, {"{\"a\":1,,\"b\":2}", INGEST_BAD_JSON}, {"[,1]", INGEST_BAD_JSON},
-        {"[1,\"a\",\"k\":[]},{}]", INGEST_BAD_JSON}, {"{\"c\":\"d\":null,\"e\":1}}", INGEST_BAD_JSON},
-        {"{\"a\":1:2}", INGEST_BAD_JSON}, {"tru", INGEST_BAD_JSON}, {"\"", INGEST_BAD_JSON}};
+        {"[{\"zz\":[{\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"\\u0063\":2}]}]",
+         INGEST_BAD_JSON_DUPKEY},
+        {"{\"a\":\"\\ud800\"}", INGEST_BAD_JSON},
+        {"{\"a\":\"\\udc00\"}", INGEST_BAD_JSON},
+        {"{\"a\":\"\\ud800\\ud800\"}", INGEST_BAD_JSON},
+        {"{\"\\ud800\":1}", INGEST_BAD_JSON},
+        {"{\"a\":\"\xff\"}", INGEST_BAD_UTF8},
+        {"{\"a\":\"\xed\xa0\x80\"}", INGEST_BAD_UTF8},
+        {"{\"a\":1", INGEST_BAD_JSON},
+        {"{\"a\":1}}", INGEST_BAD_JSON},
+        {"{\"a\":1} {\"a\":1}", INGEST_BAD_JSON},
+        {"{\"a\":01}", INGEST_BAD_JSON},
+        {"{\"a\":+1}", INGEST_BAD_JSON},
+        {"{\"a\":.5}", INGEST_BAD_JSON},
+        {"{\"a\":1.}", INGEST_BAD_JSON},
+        {"{\"a\":nul}", INGEST_BAD_JSON},
+        {"{\"a\":NaN}", INGEST_BAD_JSON},
+        {"{\"a\" 1}", INGEST_BAD_JSON},
+        {"{a:1}", INGEST_BAD_JSON},
+        {"{\"a\":1,}", INGEST_BAD_JSON},
+        {"[1,]", INGEST_BAD_JSON},
+        {"[1 2]", INGEST_BAD_JSON},
+        {"1 2", INGEST_BAD_JSON},
+        {"\"a\" \"b\"", INGEST_BAD_JSON},
+        {"{\"a\":\"\\x\"}", INGEST_BAD_JSON},
+        {"{\"a\":\"\\u12g4\"}", INGEST_BAD_JSON},
+        {"{\"a\":\"\t\"}", INGEST_BAD_JSON},
+        {"{\"a\":\"x\"y}", INGEST_BAD_JSON},
+        {"{\"a\"x:1}", INGEST_BAD_JSON},
+        {"{\"a\":\"x\"\"y\"}", INGEST_BAD_JSON},
+        {"{1:2}", INGEST_BAD_JSON},
+        {"]", INGEST_BAD_JSON},
+        {"{\"a\":1]", INGEST_BAD_JSON},
+        {"[\"a\"}", INGEST_BAD_JSON},
+        {"{\"a\":}", INGEST_BAD_JSON},
+        {"{,}", INGEST_BAD_JSON},
+        {"{\"a\":1,,\"b\":2}", INGEST_BAD_JSON},
+        {"[,1]", INGEST_BAD_JSON},
+        {"[1,\"a\",\"k\":[]},{}]", INGEST_BAD_JSON},
+        {"{\"c\":\"d\":null,\"e\":1}}", INGEST_BAD_JSON},
+        {"{\"a\":1:2}", INGEST_BAD_JSON},
+        {"tru", INGEST_BAD_JSON},
+        {"\"", INGEST_BAD_JSON}};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++)
         assert_reject(INGEST_JSONL, cases[i].text, strlen(cases[i].text), cases[i].reason);
@@ -372,8 +406,8 @@ static struct parsed *
 parse_with(const struct ingest_parse_opts *opts, const char *text)
 {
     struct ingest_block *b = block_new(INGEST_JSONL, "dir/en/x", NULL, text, strlen(text));
-    struct ingest_block *sample = block_new(INGEST_JSONL, "dir/en/x", NULL, text,
-                                            strcspn(text, "\n"));
+    struct ingest_block *sample =
+        block_new(INGEST_JSONL, "dir/en/x", NULL, text, strcspn(text, "\n"));
     struct parsed *p = parsed_new(opts, &sample, 1);
 
     parsed_block(p, b);
@@ -402,7 +436,8 @@ START_TEST(test_columns_are_a_projection)
 {
     char *columns[] = {(char[]){"c"}, (char[]){"a"}};
     struct ingest_parse_opts opts = {.columns = columns, .n_columns = 2};
-    static const char *const back[] = {"{\"c\":{\"d\":2},\"a\":1}", "{\"a\":\"x\"}", "{\"a\":null}"};
+    static const char *const back[] = {"{\"c\":{\"d\":2},\"a\":1}", "{\"a\":\"x\"}",
+                                       "{\"a\":null}"};
 
     assert_rows(parse_with(&opts, "{\"a\":1,\"b\":1,\"c\":{\"d\":2}}\n{\"a\":\"x\",\"b\":\"y\"}\n"
                                   "{\"z\":0,\"a\":null,\"c\":7}\n"),
@@ -419,9 +454,10 @@ START_TEST(test_renamed_columns_take_their_misfits_along)
     static const char *const back[] = {
         "{\"b\":1,\"c\":{\"e\":2},\"g\":{\"h\":3}}",
         "{\"b\":\"x\",\"c\":{\"e\":\"y\"},\"g\":{\"i\":[],\"h\":\"z\"}}"};
-    struct parsed *p = parse_with(&opts, "{\"a\":1,\"c\":{\"d\":2,\"f\":3}}\n"
-                                         "{\"a\":\"x\",\"c\":{\"d\":\"y\",\"f\":\"z\"},\"g\":{\"i\":[]}}\n"
-                                         "{\"b\":1}\n{\"g\":{\"h\":1}}\n");
+    struct parsed *p =
+        parse_with(&opts, "{\"a\":1,\"c\":{\"d\":2,\"f\":3}}\n"
+                          "{\"a\":\"x\",\"c\":{\"d\":\"y\",\"f\":\"z\"},\"g\":{\"i\":[]}}\n"
+                          "{\"b\":1}\n{\"g\":{\"h\":1}}\n");
 
     ck_assert_uint_eq(p->rows->rejects.count, 2); /* keys that have the new names */
     assert_extra(p, 1, "{\"b\":\"x\",\"c\":{\"e\":\"y\"},\"g\":{\"i\":[],\"h\":\"z\"}}");
@@ -433,11 +469,12 @@ START_TEST(test_a_given_schema_rejects_what_does_not_fit)
 {
     struct ingest_parse_opts opts = {
         .schema = "a:int8, b:float32?, c.d:string?, e:list<uint8>?, f:bool?"};
-    static const char *const back[] = {"{\"a\":1,\"b\":0.1,\"c\":{\"d\":\"x\"},\"e\":[1,255],\"f\":true}",
-                                       "{\"a\":-128}"};
-    struct parsed *p = parse_with(&opts, "{\"a\":1,\"b\":0.1,\"c\":{\"d\":\"x\"},\"e\":[1,255],\"f\":true,\"z\":1}\n"
-                                         "{\"a\":-128,\"b\":null}\n{\"a\":128}\n{\"b\":1}\n{\"a\":null}\n"
-                                         "{\"a\":1,\"e\":[256]}\n{\"a\":1,\"c\":{\"d\":1}}\n{\"a\":1,\"f\":1}\n7\n");
+    static const char *const back[] = {
+        "{\"a\":1,\"b\":0.1,\"c\":{\"d\":\"x\"},\"e\":[1,255],\"f\":true}", "{\"a\":-128}"};
+    struct parsed *p = parse_with(
+        &opts, "{\"a\":1,\"b\":0.1,\"c\":{\"d\":\"x\"},\"e\":[1,255],\"f\":true,\"z\":1}\n"
+               "{\"a\":-128,\"b\":null}\n{\"a\":128}\n{\"b\":1}\n{\"a\":null}\n"
+               "{\"a\":1,\"e\":[256]}\n{\"a\":1,\"c\":{\"d\":1}}\n{\"a\":1,\"f\":1}\n7\n");
 
     ck_assert_uint_eq(p->rows->rejects.count, 7);
     ck_assert_str_eq(p->rows->rejects.items[0].column, "a");
@@ -452,15 +489,25 @@ START_TEST(test_too_many_keys_go_to_extra)
     struct ingest_parse_opts opts = {.max_columns = 2};
     static const char *const back[] = {"{\"a\":1,\"b\":2,\"c\":3}"};
 
-    assert_rows(parse_with(&opts, "{\"a\":1,\"b\":2,\"c\":3}\n"), "a:int64? b:int64? _extra:string?",
-                back, 1);
+    assert_rows(parse_with(&opts, "{\"a\":1,\"b\":2,\"c\":3}\n"),
+                "a:int64? b:int64? _extra:string?", back, 1);
 }
 END_TEST
 
 /* --------------------------------------------------------------------------------- properties */
 
-static const char *const keys[] = {"a", "b", "c", "k.d", "", "value", "_extra", "\xc3\xa9",
-                                   "q\\\"uote", "new\\nline", "long key with blanks", "a"};
+static const char *const keys[] = {"a",
+                                   "b",
+                                   "c",
+                                   "k.d",
+                                   "",
+                                   "value",
+                                   "_extra",
+                                   "\xc3\xa9",
+                                   "q\\\"uote",
+                                   "new\\nline",
+                                   "long key with blanks",
+                                   "a"};
 
 static void
 put(char **o, const char *text)
@@ -472,11 +519,34 @@ put(char **o, const char *text)
 static void
 random_value(char **o, uint64_t *seed, int depth, unsigned leaning)
 {
-    static const char *const scalars[] = {
-        "null", "true", "false", "0", "-1", "7", "9223372036854775807", "-9223372036854775808",
-        "0.1", "-0.0", "1e300", "2.5", "1E-7", "123456.789", "\"\"", "\"x\"", "\"\\u0000\"",
-        "\"\\ud83d\\ude00 \\\\ \\\" \\/\\b\\f\\n\\r\\t\"", "\"\xe2\x82\xac\"", "[]", "{}", "[1,2,3]",
-        "[0.5,1]", "[-1]", "[[]]", "[null]", "[\"x\",1]", "[{\"a\":1,\"b\":[]}]"};
+    static const char *const scalars[] = {"null",
+                                          "true",
+                                          "false",
+                                          "0",
+                                          "-1",
+                                          "7",
+                                          "9223372036854775807",
+                                          "-9223372036854775808",
+                                          "0.1",
+                                          "-0.0",
+                                          "1e300",
+                                          "2.5",
+                                          "1E-7",
+                                          "123456.789",
+                                          "\"\"",
+                                          "\"x\"",
+                                          "\"\\u0000\"",
+                                          "\"\\ud83d\\ude00 \\\\ \\\" \\/\\b\\f\\n\\r\\t\"",
+                                          "\"\xe2\x82\xac\"",
+                                          "[]",
+                                          "{}",
+                                          "[1,2,3]",
+                                          "[0.5,1]",
+                                          "[-1]",
+                                          "[[]]",
+                                          "[null]",
+                                          "[\"x\",1]",
+                                          "[{\"a\":1,\"b\":[]}]"};
     uint64_t x = next_random(seed);
 
     if (x % 4 == 0)
@@ -548,9 +618,9 @@ check_lines(const char *folder, const char *path, uint64_t n)
 START_TEST(test_jsonl_files_come_back)
 {
     static const char *const persona[] = {
-        "agreeableness", "conscientiousness", "extraversion", "interest-in-art",
-        "interest-in-literature", "interest-in-math", "interest-in-music", "interest-in-science",
-        "interest-in-sports", "neuroticism", "openness"};
+        "agreeableness",          "conscientiousness", "extraversion",      "interest-in-art",
+        "interest-in-literature", "interest-in-math",  "interest-in-music", "interest-in-science",
+        "interest-in-sports",     "neuroticism",       "openness"};
     const char *folder = data_folder("jsonl_files_come_back");
     char path[256];
 

@@ -1,5 +1,5 @@
-/* Numbers as text, UTF-8, and what all formats share: text lines, libsvm, whole files, path columns,
- * filters, hashes. */
+/* Numbers as text, UTF-8, and what all formats share: text lines, libsvm, whole files, path
+ * columns, filters, hashes. */
 #include "config.h"
 
 #include <check.h>
@@ -32,13 +32,26 @@ START_TEST(test_floats_are_printed_shortest)
     static const struct {
         double v;
         const char *text;
-    } cases[] = {{0.0, "0.0"}, {-0.0, "-0.0"}, {1, "1.0"}, {-1.5, "-1.5"}, {0.1, "0.1"},
-                 {1.0 / 3, "0.3333333333333333"}, {1e15, "1000000000000000.0"}, {1e16, "1e+16"},
-                 {123456789012345680.0, "1.2345678901234568e+17"}, {0.0001, "0.0001"},
-                 {0.00001, "1e-05"}, {5e-324, "5e-324"}, {DBL_MAX, "1.7976931348623157e+308"},
-                 {9007199254740993.0, "9007199254740992.0"}, {0.1 + 0.2, "0.30000000000000004"},
-                 {1234.5678, "1234.5678"}, {0.000123, "0.000123"}, {9.999e15, "9999000000000000.0"},
-                 {1e100, "1e+100"}, {-2.5e-10, "-2.5e-10"}};
+    } cases[] = {{0.0, "0.0"},
+                 {-0.0, "-0.0"},
+                 {1, "1.0"},
+                 {-1.5, "-1.5"},
+                 {0.1, "0.1"},
+                 {1.0 / 3, "0.3333333333333333"},
+                 {1e15, "1000000000000000.0"},
+                 {1e16, "1e+16"},
+                 {123456789012345680.0, "1.2345678901234568e+17"},
+                 {0.0001, "0.0001"},
+                 {0.00001, "1e-05"},
+                 {5e-324, "5e-324"},
+                 {DBL_MAX, "1.7976931348623157e+308"},
+                 {9007199254740993.0, "9007199254740992.0"},
+                 {0.1 + 0.2, "0.30000000000000004"},
+                 {1234.5678, "1234.5678"},
+                 {0.000123, "0.000123"},
+                 {9.999e15, "9999000000000000.0"},
+                 {1e100, "1e+100"},
+                 {-2.5e-10, "-2.5e-10"}};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++)
         ck_assert_str_eq(print(cases[i].v, true), cases[i].text);
@@ -48,7 +61,8 @@ START_TEST(test_floats_are_printed_shortest)
 }
 END_TEST
 
-/* Printing and reading agree, and strtod() of the C locale, which shares no code, agrees with both. */
+/* Printing and reading agree, and strtod() of the C locale, which shares no code, agrees with both.
+ */
 START_TEST(test_random_floats_read_back)
 {
     uint64_t seed = 0x2545f4914f6cdd1du * (uint64_t)(_i + 1);
@@ -69,7 +83,8 @@ START_TEST(test_random_floats_read_back)
         ck_assert_int_eq(ingest_num_json(text, strlen(text), &num), INGEST_NUM_FLOAT);
         ck_assert_msg(num.f == v, "%s %.17g", text, v);
         text = print(v, false);
-        ck_assert_msg(ingest_num_canonical_float(text, strlen(text), &back) && back == v, "%s", text);
+        ck_assert_msg(ingest_num_canonical_float(text, strlen(text), &back) && back == v, "%s",
+                      text);
     }
 }
 END_TEST
@@ -116,10 +131,12 @@ START_TEST(test_float32_is_exact_where_it_gives_the_decimal_back)
     static const struct {
         const char *text;
         bool exact;
-    } cases[] = {{"0.708333", true}, {"0.7083330", true}, {"1", true}, {"+1", true}, {"-0.5", true},
-                 {"16777216", true}, {"16777217", false}, {"0.1234567", true}, {"0.123456789", false},
-                 {"1e10", true}, {"3.4028235e38", true}, {"0", true}, {"-0.0", true}, {"1e-3", true},
-                 {"123456789", false}, {".5", true}, {"5.", true}, {"100000000000", true}};
+    } cases[] = {{"0.708333", true},  {"0.7083330", true},    {"1", true},
+                 {"+1", true},        {"-0.5", true},         {"16777216", true},
+                 {"16777217", false}, {"0.1234567", true},    {"0.123456789", false},
+                 {"1e10", true},      {"3.4028235e38", true}, {"0", true},
+                 {"-0.0", true},      {"1e-3", true},         {"123456789", false},
+                 {".5", true},        {"5.", true},           {"100000000000", true}};
     float f;
     bool exact;
 
@@ -151,20 +168,24 @@ START_TEST(test_integers_at_their_limits)
                  {"99999999999999999999", INGEST_NUM_NONE, INGEST_NUM_BIG},
                  {"-18446744073709551615", INGEST_NUM_NONE, INGEST_NUM_BIG},
                  {"100000000000000000000000", INGEST_NUM_NONE, INGEST_NUM_BIG},
-                 {"0", INGEST_NUM_INT, INGEST_NUM_INT}, {"-0", INGEST_NUM_NONE, INGEST_NUM_FLOAT},
-                 {"-", INGEST_NUM_NONE, INGEST_NUM_NONE}, {"", INGEST_NUM_NONE, INGEST_NUM_NONE},
-                 {"00", INGEST_NUM_NONE, INGEST_NUM_NONE}, {"1a", INGEST_NUM_NONE, INGEST_NUM_NONE}};
+                 {"0", INGEST_NUM_INT, INGEST_NUM_INT},
+                 {"-0", INGEST_NUM_NONE, INGEST_NUM_FLOAT},
+                 {"-", INGEST_NUM_NONE, INGEST_NUM_NONE},
+                 {"", INGEST_NUM_NONE, INGEST_NUM_NONE},
+                 {"00", INGEST_NUM_NONE, INGEST_NUM_NONE},
+                 {"1a", INGEST_NUM_NONE, INGEST_NUM_NONE}};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         const size_t len = strlen(cases[i].text);
 
-        ck_assert_msg(ingest_num_canonical_int(cases[i].text, len, &num) == cases[i].canonical, "%s",
-                      cases[i].text);
+        ck_assert_msg(ingest_num_canonical_int(cases[i].text, len, &num) == cases[i].canonical,
+                      "%s", cases[i].text);
         if (cases[i].canonical == INGEST_NUM_INT)
             ck_assert_int_eq(num.i, strtoll(cases[i].text, NULL, 10));
         if (cases[i].canonical == INGEST_NUM_UINT)
             ck_assert_uint_eq(num.u, strtoull(cases[i].text, NULL, 10));
-        ck_assert_msg(ingest_num_json(cases[i].text, len, &num) == cases[i].json, "%s", cases[i].text);
+        ck_assert_msg(ingest_num_json(cases[i].text, len, &num) == cases[i].json, "%s",
+                      cases[i].text);
         if (cases[i].json == INGEST_NUM_INT)
             ck_assert_int_eq(num.i, strtoll(cases[i].text, NULL, 10));
     }
@@ -190,7 +211,8 @@ START_TEST(test_utf8_cases)
     if (folder == NULL)
         return;
     data = read_file(folder, "utf8_cases/utf8tests.bin", &len);
-    for (line = data; (lf = memchr(line, '\n', (size_t)(data + len - line))) != NULL; line = lf + 1) {
+    for (line = data; (lf = memchr(line, '\n', (size_t)(data + len - line))) != NULL;
+         line = lf + 1) {
         const size_t n = (size_t)(lf - line);
 
         lines++;
@@ -236,7 +258,8 @@ START_TEST(test_every_line_is_a_row)
         const int32_t *off = p->arrays[0].offsets + i;
 
         ck_assert_uint_eq((size_t)(off[1] - off[0]), strlen(want[i]));
-        ck_assert_int_eq(memcmp((const char *)p->arrays[0].values + off[0], want[i], strlen(want[i])), 0);
+        ck_assert_int_eq(
+            memcmp((const char *)p->arrays[0].values + off[0], want[i], strlen(want[i])), 0);
     }
     ck_assert_uint_eq(p->rows->rejects.count, 1);
     ck_assert_uint_eq(p->rows->rejects.items[0].line, 5);
@@ -330,9 +353,9 @@ END_TEST
 
 START_TEST(test_libsvm_rejects)
 {
-    static const char *const bad[] = {"x 1:1", "1 1", "1 1:", "1 :1", "1 2:1 1:1", "1 1:1 1:1",
-                                      "1 -1:1", "1 4294967296:1", "1 1:nan", "1 1:0x1", "1,2 1:1",
-                                      "1 qid:3 1:1", "1 1:1x"};
+    static const char *const bad[] = {
+        "x 1:1",          "1 1",     "1 1:",    "1 :1",    "1 2:1 1:1",   "1 1:1 1:1", "1 -1:1",
+        "1 4294967296:1", "1 1:nan", "1 1:0x1", "1,2 1:1", "1 qid:3 1:1", "1 1:1x"};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(bad); i++) {
         struct parsed *p = parse_text(INGEST_LIBSVM, NULL, bad[i]);
@@ -403,7 +426,8 @@ START_TEST(test_files_are_rows)
     free(s);
     parsed_block(p, b[0]);
     s = parsed_json(p, 0);
-    ck_assert_str_eq(s, "{\"path\":\"d/a.txt\",\"content\":\"hello\\r\\n\",\"size\":7,\"type\":\"text/plain\"}");
+    ck_assert_str_eq(
+        s, "{\"path\":\"d/a.txt\",\"content\":\"hello\\r\\n\",\"size\":7,\"type\":\"text/plain\"}");
     free(s);
     parsed_block(p, b[1]);
     s = parsed_json(p, 0);
@@ -416,7 +440,8 @@ START_TEST(test_files_are_rows)
     p = parsed_new(NULL, b, 3);
     parsed_block(p, b[2]);
     s = parsed_json(p, 0);
-    ck_assert_str_eq(s, "{\"path\":\"d/b.bin\",\"content\":\"R0lGODlh/w==\",\"size\":7,\"type\":\"image/gif\"}");
+    ck_assert_str_eq(
+        s, "{\"path\":\"d/b.bin\",\"content\":\"R0lGODlh/w==\",\"size\":7,\"type\":\"image/gif\"}");
     free(s);
     parsed_free(p);
     for (int i = 0; i < 3; i++)
@@ -445,9 +470,10 @@ START_TEST(test_path_columns)
     struct ingest_parse_opts opts = {.path_columns = columns, .n_path_columns = 2};
     static const struct {
         const char *path, *row;
-    } cases[] = {{"usr/share/man/de/man1/ls.1", "{\"text\":\"x\",\"lang\":\"de\",\"page\":\"ls.1\"}"},
-                 {"usr/share/man/pt_BR/man1/", "{\"text\":\"x\",\"lang\":\"pt_BR\"}"},
-                 {"usr/share/man/man1/ls.1", "{\"text\":\"x\",\"lang\":\"en\",\"page\":\"ls.1\"}"}};
+    } cases[] = {
+        {"usr/share/man/de/man1/ls.1", "{\"text\":\"x\",\"lang\":\"de\",\"page\":\"ls.1\"}"},
+        {"usr/share/man/pt_BR/man1/", "{\"text\":\"x\",\"lang\":\"pt_BR\"}"},
+        {"usr/share/man/man1/ls.1", "{\"text\":\"x\",\"lang\":\"en\",\"page\":\"ls.1\"}"}};
 
     ck_assert_int_eq(regcomp(&columns[0].regex, "man/([a-z][a-zA-Z_]+)/", REG_EXTENDED), 0);
     ck_assert_int_eq(regcomp(&columns[1].regex, "/([^/]+)$", REG_EXTENDED), 0);
@@ -496,7 +522,8 @@ START_TEST(test_keys_choose_what_is_hashed)
     char *dedup[] = {(char[]){"a"}, (char[]){"b"}}, *split[] = {(char[]){"a"}};
     struct ingest_parse_opts opts = {
         .dedup_key = dedup, .n_dedup_key = 2, .split_key = split, .n_split_key = 1};
-    struct parsed *p = parse_with(&opts, INGEST_CSV, "x", "a,b,c", "1,x,p\n1,x,q\n1,y,p\n2,x,p\n1,x,p\n");
+    struct parsed *p =
+        parse_with(&opts, INGEST_CSV, "x", "a,b,c", "1,x,p\n1,x,q\n1,y,p\n2,x,p\n1,x,p\n");
     const struct base_hash128 *h = p->rows->row_hash, *d = p->rows->dedup_hash,
                               *s = p->rows->split_hash;
 
@@ -513,7 +540,8 @@ START_TEST(test_options_that_do_not_fit_are_named)
     struct ingest_block *b = block_new(INGEST_CSV, "x", "a,b", text, sizeof(text) - 1);
     char *no[] = {(char[]){"nope"}}, *twice[] = {(char[]){"a"}, (char[]){"a"}};
     struct ingest_min_length min_none = {no[0], 1}, min_number = {(char[]){"a"}, 1};
-    struct ingest_rename rename_none = {no[0], (char[]){"x"}}, rename_taken = {(char[]){"a"}, (char[]){"b"}};
+    struct ingest_rename rename_none = {no[0], (char[]){"x"}},
+                         rename_taken = {(char[]){"a"}, (char[]){"b"}};
     struct ingest_path_column taken = {.name = (char[]){"a"}};
     const struct {
         struct ingest_parse_opts opts;
@@ -554,7 +582,8 @@ START_TEST(test_formats_mix_by_column_name)
 {
     struct ingest_block *b[3] = {
         block_new(INGEST_JSONL, "1", NULL, "{\"text\":\"x\",\"n\":1}\n", 19),
-        block_new(INGEST_CSV, "2", "n,text", "0.5,y\n", 6), block_new(INGEST_TEXT, "3", NULL, "z\n", 2)};
+        block_new(INGEST_CSV, "2", "n,text", "0.5,y\n", 6),
+        block_new(INGEST_TEXT, "3", NULL, "z\n", 2)};
     struct parsed *p = parsed_new(NULL, b, 3);
     static const char *const rows[] = {"{\"text\":\"x\",\"n\":1.0}", "{\"text\":\"y\",\"n\":0.5}",
                                        "{\"text\":\"z\"}"};

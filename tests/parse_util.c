@@ -91,7 +91,8 @@ block_from_file(enum ingest_format format, const char *folder, const char *path)
 }
 
 struct parsed *
-parsed_new(const struct ingest_parse_opts *opts, struct ingest_block *const *sample, size_t n_sample)
+parsed_new(const struct ingest_parse_opts *opts, struct ingest_block *const *sample,
+           size_t n_sample)
 {
     struct parsed *p = calloc(1, sizeof(*p));
     struct shard_error err = {0};
@@ -177,8 +178,9 @@ parsed_schema(const struct parsed *p)
     for (uint32_t i = 0; i < p->plan->schema.n_fields; i++) {
         const struct shard_field *f = &p->plan->schema.fields[i];
 
-        ck_assert_int_eq(base_buf_printf(&buf, "%s%s:%s", i ? " " : "", f->name,
-                                         shard_field_type_name(f, type)), 0);
+        ck_assert_int_eq(
+            base_buf_printf(&buf, "%s%s:%s", i ? " " : "", f->name, shard_field_type_name(f, type)),
+            0);
     }
     return text_of(&buf);
 }

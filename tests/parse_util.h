@@ -9,7 +9,8 @@ struct ingest_block *block_new(enum ingest_format format, const char *path, cons
                                const void *data, size_t len);
 /* The data folder, or NULL after one loud line that names the test. */
 const char *data_folder(const char *test);
-/* A file's bytes, ended by a NUL that len does not count; fails the test where it cannot be read. */
+/* A file's bytes, ended by a NUL that len does not count; fails the test where it cannot be read.
+ */
 char *read_file(const char *folder, const char *path, size_t *ret_len);
 /* A block from a file; for CSV its first line becomes the header (it must hold no quoted LF). */
 struct ingest_block *block_from_file(enum ingest_format format, const char *folder,

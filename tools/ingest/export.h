@@ -12,10 +12,10 @@ struct ingest_export {
     struct ingest_json *parser; /* of _extra; made when first needed */
     struct base_buf text;       /* a value, or the text of _extra */
     /* CSV */
-    struct base_buf cells;      /* struct cell per column; empty where the row has no _extra */
+    struct base_buf cells; /* struct cell per column; empty where the row has no _extra */
     struct base_buf cell_text;
-    struct base_buf name;       /* of the leaf that is looked at */
-    struct ingest_extra left;   /* what no cell takes */
+    struct base_buf name;     /* of the leaf that is looked at */
+    struct ingest_extra left; /* what no cell takes */
 };
 
 /* The value of a row that is not null, as JSON without blanks. */

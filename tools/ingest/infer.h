@@ -14,7 +14,7 @@
 /* How often values of each kind stood at one place. */
 struct ingest_json_seen {
     uint64_t bools, strings, floats;
-    uint64_t ints, negative, above_int64; /* ints: all of them */
+    uint64_t ints, negative, above_int64;                   /* ints: all of them */
     uint64_t lists, list_negative, list_above, list_floats; /* not empty, of numbers only */
     bool value; /* anything but objects: it may be a column */
 };

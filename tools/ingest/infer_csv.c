@@ -61,8 +61,8 @@ map_names(struct ingest_infer *in, const struct ingest_csv_names *names, uint32_
     if (ids == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < names->n_names && r == 0; i++) {
-        r = ingest_trie_add(&in->names, INGEST_TRIE_ROOT, names->names[i],
-                            strlen(names->names[i]), &ids[i]);
+        r = ingest_trie_add(&in->names, INGEST_TRIE_ROOT, names->names[i], strlen(names->names[i]),
+                            &ids[i]);
         if (r == 0)
             r = seen_reserve(in);
     }
@@ -76,8 +76,7 @@ map_names(struct ingest_infer *in, const struct ingest_csv_names *names, uint32_
 
 /* The width of a headerless entry is its first record's. */
 static int
-names_of_block(struct ingest_infer *in, const struct ingest_block *b,
-               struct ingest_csv_names *ret)
+names_of_block(struct ingest_infer *in, const struct ingest_block *b, struct ingest_csv_names *ret)
 {
     int r;
 

@@ -243,8 +243,8 @@ ingest_json_seen_type(const struct ingest_json_seen *s, enum shard_type *ret_typ
         *ret_type = s->floats ? SHARD_TYPE_FLOAT64 : integer_type(s->negative, s->above_int64);
     } else if (s->lists && s->lists >= s->bools) {
         *ret_type = SHARD_TYPE_LIST;
-        *ret_elem = s->list_floats ? SHARD_TYPE_FLOAT64
-                                   : integer_type(s->list_negative, s->list_above);
+        *ret_elem =
+            s->list_floats ? SHARD_TYPE_FLOAT64 : integer_type(s->list_negative, s->list_above);
     } else if (s->bools) {
         *ret_type = SHARD_TYPE_BOOL;
     } else {

@@ -7,7 +7,7 @@
  * has is used, so that Ubuntu 22.04's will do. */
 #include "config.h"
 
-#define SIMDJSON_EXCEPTIONS 0
+#define SIMDJSON_EXCEPTIONS         0
 #define SIMDJSON_DEVELOPMENT_CHECKS 0
 #include <simdjson.h>
 
@@ -38,7 +38,8 @@ struct ingest_json {
     ingest_json_bad *bad = nullptr;
 };
 
-namespace {
+namespace
+{
 
 constexpr int kBad = 1;
 
@@ -164,8 +165,9 @@ bad:
     return nullptr;
 lone:
     j->last = *p - 1;
-    (void)refuse(j, INGEST_BAD_JSON,
-                 "half of a surrogate pair (\\ud800 to \\udfff) stands alone: no UTF-8 can hold it");
+    (void)refuse(
+        j, INGEST_BAD_JSON,
+        "half of a surrogate pair (\\ud800 to \\udfff) stands alone: no UTF-8 can hold it");
     return nullptr;
 }
 
@@ -444,8 +446,9 @@ give_elements(ingest_json *j, od::document &doc, od::array &array, const sink &t
         if (r != 0)
             return r;
         if (j->nodes[0].kind < INGEST_JSON_ARRAY)
-            next = to.text + start + (j->nodes[0].kind == INGEST_JSON_STRING
-                                          ? value.raw_json_token().size() : j->nodes[0].text_len);
+            next = to.text + start +
+                   (j->nodes[0].kind == INGEST_JSON_STRING ? value.raw_json_token().size()
+                                                           : j->nodes[0].text_len);
         else if (doc.current_location().get(next))
             next = nullptr;
         r = to.fn(to.arg, j->nodes, start, value_end(to, start, next));
@@ -604,7 +607,8 @@ ingest_cxx_utf8_valid(const void *p, size_t len)
     return simdjson::validate_utf8(static_cast<const char *>(p), len);
 }
 
-namespace {
+namespace
+{
 
 template <typename T>
 bool

@@ -18,10 +18,10 @@ extern "C" {
 enum ingest_json_kind {
     INGEST_JSON_NULL = 0,
     INGEST_JSON_BOOL,
-    INGEST_JSON_INT,    /* int64 */
-    INGEST_JSON_UINT,   /* above INT64_MAX */
+    INGEST_JSON_INT,  /* int64 */
+    INGEST_JSON_UINT, /* above INT64_MAX */
     INGEST_JSON_FLOAT,
-    INGEST_JSON_BIG,    /* a number that only its text gives exactly */
+    INGEST_JSON_BIG, /* a number that only its text gives exactly */
     INGEST_JSON_STRING,
     INGEST_JSON_ARRAY,
     INGEST_JSON_OBJECT,
@@ -29,11 +29,11 @@ enum ingest_json_kind {
 
 struct ingest_json_node {
     enum ingest_json_kind kind;
-    uint32_t span;      /* nodes from this one to the last below it */
-    uint32_t n;         /* children of an array or object */
+    uint32_t span; /* nodes from this one to the last below it */
+    uint32_t n;    /* children of an array or object */
     uint32_t key_len;
-    const char *key;    /* of an object's member, unescaped; else NULL */
-    const char *text;   /* a string, unescaped; a number's or word's text */
+    const char *key;  /* of an object's member, unescaped; else NULL */
+    const char *text; /* a string, unescaped; a number's or word's text */
     size_t text_len;
     union {
         bool b;

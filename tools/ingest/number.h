@@ -12,7 +12,7 @@ enum ingest_num_kind {
     INGEST_NUM_INT,      /* an integer that int64 holds */
     INGEST_NUM_UINT,     /* one that only uint64 holds */
     INGEST_NUM_FLOAT,
-    INGEST_NUM_BIG,      /* a number that none of these holds: only its text is exact */
+    INGEST_NUM_BIG, /* a number that none of these holds: only its text is exact */
 };
 
 union ingest_num {

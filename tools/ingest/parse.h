@@ -32,17 +32,17 @@ struct ingest_parse_opts {
     size_t n_path_columns;
     struct ingest_min_length *min_lengths;
     size_t n_min_lengths;
-    char **columns;                 /* --columns: keep these, in this order; NULL = all */
+    char **columns; /* --columns: keep these, in this order; NULL = all */
     size_t n_columns;
     struct ingest_rename *renames;
     size_t n_renames;
-    const char *schema;             /* --schema TEXT or NULL */
-    char **dedup_key;               /* NULL = all columns */
+    const char *schema; /* --schema TEXT or NULL */
+    char **dedup_key;   /* NULL = all columns */
     size_t n_dedup_key;
-    char **split_key;               /* NULL = the dedup key */
+    char **split_key; /* NULL = the dedup key */
     size_t n_split_key;
-    uint32_t max_columns;           /* of an inferred schema; 0 = 4096; further keys go to _extra */
-    uint32_t max_json_depth;        /* 0 = 1024 */
+    uint32_t max_columns;    /* of an inferred schema; 0 = 4096; further keys go to _extra */
+    uint32_t max_json_depth; /* 0 = 1024 */
 };
 
 /* ------------------------------------------------------------------------------- inference */
@@ -82,16 +82,16 @@ void ingest_plan_free(struct ingest_plan *p);
 
 /* The rows of one block. Reusable. */
 struct ingest_rows {
-    struct fmt_column *cols;          /* plan->schema.n_fields */
+    struct fmt_column *cols; /* plan->schema.n_fields */
     uint32_t n_cols;
-    uint64_t n_rows;                  /* that passed the filters */
+    uint64_t n_rows; /* that passed the filters */
     uint64_t n_filtered;
     struct base_hash128 *row_hash;    /* n_rows */
     struct base_hash128 *dedup_hash;  /* n_rows; may equal row_hash */
     struct base_hash128 *split_hash;  /* n_rows; may equal dedup_hash */
     struct base_hash128 filtered_sum; /* fingerprint of the filtered rows */
     struct ingest_rejects rejects;
-    uint64_t bytes;                   /* of the block */
+    uint64_t bytes; /* of the block */
 };
 SHARD_NODISCARD int ingest_rows_new(const struct ingest_plan *plan, struct ingest_rows **ret);
 void ingest_rows_free(struct ingest_rows *r); /* accepts NULL */

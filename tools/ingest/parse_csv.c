@@ -93,10 +93,9 @@ ingest_text_misfit(struct ingest_parser *p, uint32_t col, const char *text, size
 
     if (!p->plan->impl->strict && p->plan->extra >= 0)
         return put_extra(&p->row.extra, f->name, text, len);
-    return ingest_row_reject(&p->row, INGEST_BAD_TYPE, f->name, start, end,
-                             "\"%.*s\" does not fit column %s of type %s",
-                             ingest_utf8_clip(text, len, CLIP), text, f->name,
-                             shard_field_type_name(f, type));
+    return ingest_row_reject(
+        &p->row, INGEST_BAD_TYPE, f->name, start, end, "\"%.*s\" does not fit column %s of type %s",
+        ingest_utf8_clip(text, len, CLIP), text, f->name, shard_field_type_name(f, type));
 }
 
 static int

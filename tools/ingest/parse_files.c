@@ -17,24 +17,44 @@ struct magic {
 
 /* What the first bytes prove beats what the name says. */
 static const struct magic magics[] = {
-    {"\x89PNG\r\n\x1a\n", 8, "image/png"}, {"\xff\xd8\xff", 3, "image/jpeg"},
-    {"GIF87a", 6, "image/gif"},            {"GIF89a", 6, "image/gif"},
-    {"%PDF-", 5, "application/pdf"},       {"\x93NUMPY", 6, "application/x-npy"},
-    {"fLaC", 4, "audio/flac"},             {"OggS", 4, "audio/ogg"},
+    {"\x89PNG\r\n\x1a\n", 8, "image/png"},
+    {"\xff\xd8\xff", 3, "image/jpeg"},
+    {"GIF87a", 6, "image/gif"},
+    {"GIF89a", 6, "image/gif"},
+    {"%PDF-", 5, "application/pdf"},
+    {"\x93NUMPY", 6, "application/x-npy"},
+    {"fLaC", 4, "audio/flac"},
+    {"OggS", 4, "audio/ogg"},
     {"PAR1", 4, "application/vnd.apache.parquet"},
 };
 
 static const struct {
     const char *extension, *type;
 } extensions[] = {
-    {"txt", "text/plain"},       {"md", "text/markdown"},    {"html", "text/html"},
-    {"htm", "text/html"},        {"css", "text/css"},        {"xml", "application/xml"},
-    {"json", "application/json"}, {"csv", "text/csv"},       {"tsv", "text/tab-separated-values"},
-    {"c", "text/x-c"},           {"h", "text/x-c"},          {"py", "text/x-python"},
-    {"js", "text/javascript"},   {"sh", "text/x-shellscript"}, {"jpg", "image/jpeg"},
-    {"jpeg", "image/jpeg"},      {"png", "image/png"},       {"gif", "image/gif"},
-    {"webp", "image/webp"},      {"svg", "image/svg+xml"},   {"wav", "audio/wav"},
-    {"mp3", "audio/mpeg"},       {"mp4", "video/mp4"},       {"pdf", "application/pdf"},
+    {"txt", "text/plain"},
+    {"md", "text/markdown"},
+    {"html", "text/html"},
+    {"htm", "text/html"},
+    {"css", "text/css"},
+    {"xml", "application/xml"},
+    {"json", "application/json"},
+    {"csv", "text/csv"},
+    {"tsv", "text/tab-separated-values"},
+    {"c", "text/x-c"},
+    {"h", "text/x-c"},
+    {"py", "text/x-python"},
+    {"js", "text/javascript"},
+    {"sh", "text/x-shellscript"},
+    {"jpg", "image/jpeg"},
+    {"jpeg", "image/jpeg"},
+    {"png", "image/png"},
+    {"gif", "image/gif"},
+    {"webp", "image/webp"},
+    {"svg", "image/svg+xml"},
+    {"wav", "audio/wav"},
+    {"mp3", "audio/mpeg"},
+    {"mp4", "video/mp4"},
+    {"pdf", "application/pdf"},
 };
 
 static const char *

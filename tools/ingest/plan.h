@@ -26,14 +26,14 @@ struct ingest_plan_impl {
     bool *key_below;                 /* by node: some node below is a column */
     struct ingest_trie names;        /* input names whole: CSV and the fixed columns */
     int32_t *name_col;
-    bool strict;                     /* --schema: a misfit is a reject */
-    bool keep_unknown;               /* what has no column goes to _extra, else is not wanted */
-    int record;                      /* column of records that are no objects, or -1 */
-    uint32_t *required;              /* columns that may not be null */
+    bool strict;        /* --schema: a misfit is a reject */
+    bool keep_unknown;  /* what has no column goes to _extra, else is not wanted */
+    int record;         /* column of records that are no objects, or -1 */
+    uint32_t *required; /* columns that may not be null */
     uint32_t n_required;
-    uint32_t *min_col;               /* --min-length, as opts->min_lengths */
+    uint32_t *min_col; /* --min-length, as opts->min_lengths */
     uint32_t max_depth;
-    size_t csv_width;                /* of records without header; 0 = not known */
+    size_t csv_width; /* of records without header; 0 = not known */
 };
 
 /* The column of an input name, or INGEST_COL_*. */

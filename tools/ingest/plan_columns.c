@@ -72,7 +72,7 @@ from_sample(const struct ingest_infer *in, struct ingest_columns *ret, struct sh
     for (uint32_t i = 0; i < schema.n_fields && r == 0; i++) {
         const struct shard_field *f = &schema.fields[i];
         char *name = (char *)(uintptr_t)f->name; /* only copied */
-        const struct ingest_column column = {name, name, f->type, f->elem,
+        const struct ingest_column column = {name,        name,     f->type, f->elem,
                                              f->nullable, f->flags, -1};
 
         r = columns_add(ret, &column);
@@ -170,10 +170,8 @@ add_path_columns(const struct ingest_parse_opts *opts, bool given, struct ingest
 {
     for (size_t i = 0; i < opts->n_path_columns; i++) {
         const struct ingest_path_column *p = &opts->path_columns[i];
-        const struct ingest_column column = {p->name, p->name,
-                                             SHARD_TYPE_STRING, 0,
-                                             p->fallback == NULL, 0,
-                                             (int32_t)i};
+        const struct ingest_column column = {
+            p->name, p->name, SHARD_TYPE_STRING, 0, p->fallback == NULL, 0, (int32_t)i};
         struct ingest_column *twin = columns_find(c, p->name);
         int r = 0;
 

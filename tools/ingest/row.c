@@ -58,10 +58,14 @@ static int
 pad(struct fmt_column *c, uint64_t n)
 {
     static const uint64_t zeros[NULL_RUN + 1] BASE_ALIGNED(64);
-    const struct shard_array nulls = {
-        .type = c->type, .elem = c->elem, .n_rows = NULL_RUN, .n_nulls = NULL_RUN,
-        .validity = (const uint8_t *)zeros, .offsets = (const int32_t *)(const void *)zeros,
-        .indices = (const uint32_t *)(const void *)zeros, .values = zeros};
+    const struct shard_array nulls = {.type = c->type,
+                                      .elem = c->elem,
+                                      .n_rows = NULL_RUN,
+                                      .n_nulls = NULL_RUN,
+                                      .validity = (const uint8_t *)zeros,
+                                      .offsets = (const int32_t *)(const void *)zeros,
+                                      .indices = (const uint32_t *)(const void *)zeros,
+                                      .values = zeros};
     int r = 0;
 
     while (c->n_rows < n && r == 0)
@@ -283,7 +287,8 @@ ingest_row_node(struct ingest_row *w, uint32_t col, const struct ingest_json_nod
     case SHARD_TYPE_STRING:
     case SHARD_TYPE_BINARY:
         return node->kind == INGEST_JSON_STRING
-                   ? ingest_row_bytes(w, col, node->text, node->text_len) : 0;
+                   ? ingest_row_bytes(w, col, node->text, node->text_len)
+                   : 0;
     case SHARD_TYPE_BOOL:
         return node->kind == INGEST_JSON_BOOL ? put_bool(w, col, node->v.b) : 0;
     case SHARD_TYPE_LIST:
@@ -376,8 +381,8 @@ line_at(struct ingest_row *w, size_t off)
         w->counted_line = w->block->line;
     }
     if (csv && off > w->counted_off)
-        w->counted_line += count_lone_cr(data + w->counted_off, data + off,
-                                         data + w->block->data.len);
+        w->counted_line +=
+            count_lone_cr(data + w->counted_off, data + off, data + w->block->data.len);
     while (w->counted_off < off) {
         const uint8_t *from = data + w->counted_off;
         const uint8_t *lf = memchr(from, '\n', off - w->counted_off);

@@ -12,12 +12,12 @@ struct ingest_row {
     struct ingest_rows *rows;
     struct ingest_rejects *rejects; /* where they go: rows->rejects */
     const struct ingest_block *block;
-    uint64_t n;         /* rows committed; columns may lag behind, with nulls to come */
-    uint32_t *touched;  /* columns that this row has a value in */
+    uint64_t n;        /* rows committed; columns may lag behind, with nulls to come */
+    uint32_t *touched; /* columns that this row has a value in */
     uint32_t n_touched;
     struct ingest_extra extra;
-    struct base_buf list;   /* scratch */
-    size_t counted_off;     /* bytes of the block, and the line they end in */
+    struct base_buf list; /* scratch */
+    size_t counted_off;   /* bytes of the block, and the line they end in */
     uint64_t counted_line;
 };
 
