@@ -392,6 +392,32 @@ decode_with(struct sample *x, size_t at, uint8_t value, struct shard_error *err)
     return r;
 }
 
+/* Three entries take codes of two bits: all ones are one too many. Codes end the page. */
+START_TEST(test_codes_stay_within_the_dictionary)
+{
+    static const char *const words[] = {"a rather long word", "another one of them", "the third"};
+    const struct fmt_encode_opts opts = {.zstd_level = 0};
+    struct shard_error err = {0};
+    struct sample x;
+
+    sample_begin(&x, _i ? "a:float64" : "a:string", 1);
+    for (int i = 0; i < 2000; i++) {
+        const double v = 1.0 / (1 + i % 3);
+
+        ck_assert_int_eq(_i ? fmt_column_append_number(&x.cols[0], &v)
+                            : fmt_column_append_bytes(&x.cols[0], words[i % 3],
+                                                      strlen(words[i % 3])),
+                         0);
+    }
+    sample_write(&x, &opts);
+    ck_assert_uint_ne(x.f->encodings[0] & 1u << FMT_ENC_DICT, 0);
+    ck_assert_int_eq(decode_with(&x, x.f->pages[0].stored_len - 100, 0xff, &err), SHARD_ECORRUPT);
+    ck_assert_ptr_nonnull(strstr(err.text, "code 3 of a dictionary of 3"));
+    ck_assert_int_eq(sample_decode(&x, x.f, &x.file, true, &err), 0);
+    sample_done(&x);
+}
+END_TEST
+
 START_TEST(test_unknown_things_are_named)
 {
     static const struct {
@@ -691,6 +717,7 @@ suite(void)
     tcase_add_test(tc, test_every_proper_prefix_is_refused);
     tcase_add_loop_test(tc, test_every_flipped_byte_is_found, 0, 2);
     tcase_add_test(tc, test_foreign_files_are_refused);
+    tcase_add_loop_test(tc, test_codes_stay_within_the_dictionary, 0, 2);
     tcase_add_test(tc, test_unknown_things_are_named);
     tcase_add_test(tc, test_newer_versions_and_sections);
     tcase_add_test(tc, test_footer_without_sections_is_refused);
