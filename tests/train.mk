@@ -12,3 +12,4 @@ tests_check_train_kernel_LDADD = $(CHECK_LIBS)
 endif
 TESTS += tests/cli/test_train.sh
 EXTRA_DIST += tests/cli/test_train.sh
+EXTRA_DIST += tests/bench/langid.sh tests/bench/linear.sh

@@ -73,7 +73,7 @@ default_lr(const struct train_options *o)
 {
     if (o->model == TRAIN_MODEL_TEXT)
         return o->optimizer == TRAIN_SGD ? 0.5 : 0.05;
-    return o->optimizer == TRAIN_SGD ? 0.05 : 0.2;
+    return o->optimizer == TRAIN_SGD ? 0.02 : 0.2;
 }
 
 static int

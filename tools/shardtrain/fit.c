@@ -29,7 +29,7 @@ static const struct cli_opt opts[] = {
     {0, "split", "NAME", "split to learn from (default: train, or the only one)", OPT_SPLIT},
     {0, "epochs", "N", "times that every row is seen (default: 5)", OPT_EPOCHS},
     {0, "lr", "X", "learning rate per row (default: text 0.5, linear 0.2; with another\n"
-     "optimizer than the default: 0.05)", OPT_LR},
+     "optimizer than the default: text 0.05, linear 0.02)", OPT_LR},
     {0, "lr-schedule", "linear|constant", "linear falls to 0 over the run (default)",
      OPT_LR_SCHEDULE},
     {0, "optimizer", "sgd|adagrad", "default: text sgd, linear adagrad", OPT_OPTIMIZER},

@@ -1,4 +1,5 @@
 # tools/shardtrain/: the program, one file per verb.
+dist_man_MANS += docs/shardtrain.1
 bin_PROGRAMS += shardtrain
 shardtrain_SOURCES = \
 	tools/shardtrain/main.c tools/shardtrain/verbs.h tools/shardtrain/watch.c \
