@@ -243,7 +243,8 @@ train_classes_add_row(struct train_classes *c, const struct shard_array *a, uint
     if (c->kind == TRAIN_LABEL_FLOAT) {
         memcpy(&d, &number, sizeof(d));
         if (!isfinite(d))
-            return base_fail(err, -EINVAL, "the label column holds a number that is not finite");
+            return base_fail(err, SHARD_EPARSE,
+                             "the label column holds a number that is not finite");
     }
     return add_key(c, key, len, err);
 }
@@ -314,7 +315,7 @@ train_classes_finish(struct train_classes *c, struct shard_error *err)
         compare_strings, compare_uints, compare_ints, compare_uints, compare_floats};
 
     if (c->n == 0)
-        return base_fail(err, -EINVAL, "the label column holds nothing but nulls");
+        return base_fail(err, SHARD_EPARSE, "the label column holds nothing but nulls");
     qsort(c->list, c->n, sizeof(*c->list), compare[c->kind]);
     memset(c->slots, 0, c->n_slots * sizeof(*c->slots));
     for (uint32_t i = 0; i < c->n; i++)

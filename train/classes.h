@@ -45,7 +45,7 @@ bool train_label_kind_of(enum shard_type type, enum train_label_kind *ret_kind);
 void train_classes_init(struct train_classes *c, enum train_label_kind kind);
 void train_classes_done(struct train_classes *c);
 /* Take note of every value of a column. SHARD_ELIMIT above TRAIN_CLASSES_MAX distinct ones;
- * -EINVAL for a label that is no finite number. */
+ * SHARD_EPARSE for a label that is no finite number. */
 SHARD_NODISCARD int train_classes_add(struct train_classes *c, const struct shard_array *labels,
                                       struct shard_error *err);
 /* Take note of one row, which is not null; its class's position so far (before finish). */

@@ -31,6 +31,7 @@ struct train_feed_plan {
     uint64_t n_rows;           /* of the split */
     uint64_t steps_per_epoch;
     uint64_t stop_step;        /* one past the last step of all epochs */
+    uint64_t memory_min;       /* the smallest budget that this plan works with */
     char snapshot[33];
 };
 

@@ -115,6 +115,7 @@ train_feed_open_loader(void *user, const struct train_feed_opts *opts, struct tr
         .n_rows = plan.split_rows,
         .steps_per_epoch = plan.steps_per_epoch,
         .stop_step = plan.stop_step,
+        .memory_min = plan.memory_min,
     };
     memcpy(l->base.plan.snapshot, plan.snapshot, sizeof(plan.snapshot));
     *ret_feed = &l->base;

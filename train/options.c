@@ -142,7 +142,7 @@ fail_columns(const struct shard_dataset *ds, const char *what, struct shard_erro
         r = base_buf_printf(&list, "%s%s:%s", i ? ", " : "", f->name,
                             shard_field_type_name(f, type));
     }
-    r = base_fail(err, SHARD_ENOTFOUND, "%s; the dataset's columns are: %.*s", what, (int)list.len,
+    r = base_fail(err, SHARD_EPARSE, "%s; the dataset's columns are: %.*s", what, (int)list.len,
                   list.data ? (const char *)list.data : "");
     base_buf_done(&list);
     return r;
@@ -282,7 +282,7 @@ read_classes(struct train_spec *s, struct shard_dataset *ds, uint32_t split, uin
     if (r >= 0)
         r = train_classes_finish(&s->classes, err);
     if (r >= 0 && s->classes.n < 2)
-        r = base_fail(err, -EINVAL, "every label in the split is \"%s\": nothing to learn",
+        r = base_fail(err, SHARD_EPARSE, "every label in the split is \"%s\": nothing to learn",
                       s->classes.list[0].name);
     return r;
 }
@@ -305,11 +305,11 @@ resolve_split(struct train_options *o, const struct shard_dataset *ds, uint32_t 
         for (uint32_t k = 0; k < n; k++)
             (void)snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", k ? ", " : "",
                            shard_dataset_split_name(ds, k));
-        return base_fail(err, SHARD_ENOTFOUND, "there is no split \"%s\"; there are: %s", o->split,
+        return base_fail(err, SHARD_EPARSE, "there is no split \"%s\"; there are: %s", o->split,
                          list);
     }
     if (shard_dataset_split_rows(ds, (uint32_t)i) == 0)
-        return base_fail(err, -EINVAL, "split \"%s\" has no rows", o->split);
+        return base_fail(err, SHARD_EPARSE, "split \"%s\" has no rows", o->split);
     *ret = (uint32_t)i;
     return 0;
 }

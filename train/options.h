@@ -48,11 +48,11 @@ struct train_spec {
 void train_spec_init(struct train_spec *s);
 void train_spec_done(struct train_spec *s);
 
-/* Fill in defaults that need no dataset, and refuse what cannot work (-EINVAL). */
+/* Fill in defaults that need no dataset, and refuse what cannot work (SHARD_EPARSE). */
 SHARD_NODISCARD int train_options_check(struct train_options *o, struct shard_error *err);
 /* Find the columns in the dataset at o->dataset, fill in what was not given, and read the label
- * column of the split for the classes. Sets snapshot. -EINVAL or SHARD_ENOTFOUND for columns that
- * are not there or of the wrong type; the text lists those that are. */
+ * column of the split for the classes. Sets snapshot. SHARD_EPARSE for columns that are not there
+ * or of the wrong type (the text lists those that are), and for a split with nothing to learn. */
 SHARD_NODISCARD int train_spec_resolve(struct train_spec *s, struct shard_error *err);
 /* The same checks for another dataset that a trained model is to read: its columns must be there
  * and of types that fit; the label may be missing where it is not needed. *ret_label says. */

@@ -94,7 +94,7 @@ make_dir(const char *dir, struct shard_error *err)
     fd = train_run_open_dir(dir, err);
     if (fd >= 0 && !dir_is_empty(fd)) {
         (void)close(fd);
-        return base_fail(err, -EEXIST,
+        return base_fail(err, SHARD_EPARSE,
                          "%s is not empty: give another -o, or go on with shardtrain resume %s",
                          dir, dir);
     }
@@ -390,6 +390,32 @@ loop(struct run *run, bool *ret_stopped, struct shard_error *err)
 
 /* ---- setting up ---- */
 
+/* The budget is too small: find out what would do for both. */
+static int
+fail_budget(const struct run *run, const struct train_feed_opts *opts, uint64_t model_bytes,
+            struct shard_error *err)
+{
+    struct train_feed_opts fo = *opts;
+    struct train_model_opts mo;
+    struct train_feed *feed;
+    uint64_t least;
+    int r;
+
+    fo.memory = 0;
+    r = run->env->open_feed(run->env->user, &fo, &feed, err);
+    if (r < 0)
+        return r;
+    least = feed->plan.memory_min;
+    feed->close(feed);
+    train_spec_model_opts(run->spec, true, &mo);
+    least = mo.growable ? 2 * least : least + model_bytes; /* what grows has half of it all */
+    return base_fail(err, SHARD_EBUDGET,
+                     "--memory %" PRIu64 " is too small for this model and this order of rows: at "
+                     "least %" PRIu64 " bytes (%" PRIu64
+                     "M) will do; or take fewer --buckets, a smaller --window or fewer --partitions",
+                     run->spec->o.memory, least, (least >> 20) + 1);
+}
+
 static int
 open_feed(struct run *run, uint64_t start_step, struct shard_error *err)
 {
@@ -422,10 +448,9 @@ open_feed(struct run *run, uint64_t start_step, struct shard_error *err)
         .start_step = start_step,
     };
     r = run->env->open_feed(run->env->user, &fo, &run->feed, err);
-    free(columns);
     if (r == SHARD_EBUDGET)
-        r = base_fail_in(err, r, "of --memory %" PRIu64 " the model takes %" PRIu64
-                         "; for the rest", o->memory, model_bytes);
+        r = fail_budget(run, &fo, model_bytes, err);
+    free(columns);
     if (r >= 0 && strcmp(run->feed->plan.snapshot, run->spec->snapshot) != 0)
         return base_fail(err, SHARD_ECONFLICT,
                          "the dataset %s has changed: this run learns from snapshot %s, and the "

@@ -50,7 +50,7 @@ struct train_result {
     uint64_t model_hash;
 };
 
-/* spec is resolved. -EEXIST where dir is there and not empty. */
+/* spec is resolved. SHARD_EPARSE where dir is there and not empty. */
 SHARD_NODISCARD int train_run_fit(const char *dir, const struct train_spec *spec,
                                   const struct train_env *env, struct train_result *ret,
                                   struct shard_error *err);

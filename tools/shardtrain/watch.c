@@ -93,10 +93,7 @@ verb_fail(const struct shard_error *err)
 {
     switch (err->code) {
     case SHARD_EPARSE:
-    case SHARD_ENOTFOUND:
-    case SHARD_EBUDGET:
     case -EINVAL:
-    case -EEXIST:
         return cli_fail_err(CLI_USAGE, err);
     default:
         return cli_fail_err(CLI_FAILED, err);
