@@ -5,3 +5,6 @@ cli_scripts = tests/cli/check_crash.py tests/cli/check_damage.py tests/cli/check
 	tests/cli/check_roundtrip.py
 TESTS += $(cli_scripts)
 EXTRA_DIST += $(cli_scripts) tests/cli/util.py
+
+# Benchmarks of the programs: anybody can run them; no test does.
+EXTRA_DIST += tests/bench/ingest_jobs.sh
