@@ -13,12 +13,16 @@ if [ -z "${SHARDLINE_DATA-}" ] && [ -d "$top/../shared/data" ]; then
 fi
 
 sh "$top/tools/deps.sh" test || exit 1
-echo "building in $build" >&2
+echo "building in $build (the log is build.log there)" >&2
 # shellcheck disable=SC2086
 SHARDLINE_BUILD=$build sh "$top/tools/build.sh" ${SHARDLINE_CONFIGURE-} || exit 1
 
 cd "$build" || exit 1
-echo "running the tests (logs in $build/tests)" >&2
+grep -q '^CHECK_LIBS = .*check' Makefile || {
+    echo "most tests need libcheck, which configure did not find; see $build/config.log" >&2
+    exit 1
+}
+echo "building and running the tests, some minutes (log: $build/check.log)" >&2
 make -j2 check >check.log 2>&1
 status=$?
 grep -E '^(PASS|FAIL|XPASS|ERROR|SKIP):' check.log

@@ -20,14 +20,17 @@ step() { # what, command...
 
 : >"$log"
 cd "$top"
+# Makefile.in is what autoreconf makes last: where it was interrupted, it begins again.
 newer() { [ ! -e "$1" ] || [ -n "$(find configure.ac Makefile.am ./*/local.mk ./*/*/local.mk tests/*.mk \
     -newer "$1" 2>/dev/null | head -n 1)" ]; }
-if newer configure; then
+if [ ! -e configure ] || newer Makefile.in; then
     step "autoreconf" autoreconf -i
 fi
 cd "$dir"
-if [ ! -e Makefile ] || [ "$(cat configure.args 2>/dev/null)" != "$*" ]; then
+# Tests are built where libcheck is there, so that its coming is a reason to configure again.
+args="$* (check $(pkg-config --modversion check 2>/dev/null || echo missing))"
+if [ ! -e Makefile ] || [ "$(cat configure.args 2>/dev/null)" != "$args" ]; then
     step "configure" "$top/configure" "$@"
-    echo "$*" >configure.args
+    echo "$args" >configure.args
 fi
 step "make" make -j"$jobs"

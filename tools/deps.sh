@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install what building, testing or CI needs on Debian and Ubuntu, saying so; nothing where all of
-# it is there. Usage: sh tools/deps.sh build|test|ci
+# it is there. Usage: sh tools/deps.sh build|test|ci; "lists" only fetches the package lists.
 set -eu
 
 build="gcc g++ make autoconf automake libtool pkg-config liburing-dev libzstd-dev libxxhash-dev
@@ -12,7 +12,8 @@ case ${1-} in
 build) want=$build ;;
 test) want="$build $test" ;;
 ci) want="$build $test $ci" ;;
-*) echo "usage: sh tools/deps.sh build|test|ci" >&2; exit 2 ;;
+lists) want= ;;
+*) echo "usage: sh tools/deps.sh build|test|ci|lists" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then

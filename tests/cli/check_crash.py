@@ -40,13 +40,18 @@ def test_kill_9_at_random_times(tmp):
     rng = random.Random(3)
     ds = os.path.join(tmp, "ds")
     killed = 0
-    for i in range(20):
+    for i in range(60):
+        if killed >= 8 and i >= 20:
+            break
         p = start(ds, path)
         time.sleep(rng.random() * seconds * 1.1)
         p.kill()
         p.wait()
         p.stderr.close()
-        killed += p.returncode == -signal.SIGKILL
+        if p.returncode == -signal.SIGKILL:
+            killed += 1
+        else:
+            seconds *= 0.8  # the machine got faster since this was measured
         roots = os.path.join(ds, "roots")
         if os.path.isdir(roots) and os.listdir(roots):
             assert is_good(ds, want), "try %d" % i
@@ -59,7 +64,7 @@ def test_kill_9_at_random_times(tmp):
             assert is_good(ds, want), "try %d" % i
             assert os.listdir(os.path.join(ds, "tmp")) == []
             subprocess.check_call(["rm", "-rf", ds])
-    assert killed >= 5, "only %d of 20 were killed in time" % killed
+    assert killed >= 5, "only %d were killed in time" % killed
 
 
 def test_signals_leave_nothing(tmp):
@@ -139,4 +144,6 @@ def test_unwritable_output(tmp):
     assert r["error"]
 
 
+# A test run in the background may have been told to ignore it, and so would what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main(globals())
