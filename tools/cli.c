@@ -3,6 +3,7 @@
 #include "tools/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -499,6 +500,19 @@ run_verb(const struct cli_verb *v, int argc, char **argv)
     return status;
 }
 
+/* Where a standard descriptor is closed, the next file opened would take its number, and messages
+ * would end up in a shard. Each is filled with what fails as a closed one does. */
+static int
+fill_standard_fds(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static bool
 find_json(int argc, char **argv)
 {
@@ -512,6 +526,8 @@ find_json(int argc, char **argv)
 int
 cli_main(const struct cli_program *prog, int argc, char **argv)
 {
+    if (fill_standard_fds() < 0)
+        return CLI_FAILED; /* and no way to say so */
     program = prog;
     json_wanted = find_json(argc, argv);
     snprintf(context, sizeof(context), "%s", prog->name);
