@@ -281,7 +281,7 @@ settle_accounts(struct pipeline *p, struct shard_error *err)
     ret->bytes_in = counts.bytes_unpacked;
     ret->entries = counts.entries;
     ret->entries_skipped = counts.entries_skipped;
-    ret->links_skipped = counts.links_skipped;
+    ret->links_skipped = counts.links_skipped + p->opts->files->links_skipped;
     ret->fingerprint = p->groups.sum;
     if (!base_hash128_eq(out, p->sq.read_sum) ||
         ret->rows_read != ret->rows_written + ret->duplicates + ret->filtered + ret->rejected)
@@ -378,8 +378,7 @@ free_stages(struct pipeline *p)
         return false;
     ingest_groups_done(&p->groups);
     ingest_reader_close(&p->reader);
-    ingest_splitter_done(&p->sq.splitter);
-    ingest_dedup_done(&p->sq.dedup);
+    ingest_sequence_done(&p->sq);
     ingest_crew_close(&p->crew);
     ingest_plan_free(p->plan);
     fmt_schema_done(&p->quarantine_schema);

@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/fail.h"
 #include "tools/ingest/quarantine.h"
+#include "tools/ingest/utf8.h"
 
 #define PREFETCH_ROWS  8u     /* how far ahead the slots of keys are fetched */
 #define EARLY_ROWS     10000u /* a share of bad records is not judged before so many */
@@ -24,23 +26,35 @@ bad_allowed(const struct ingest_opts *opts, uint64_t rows)
     return BASE_MAX(share, opts->max_bad_rows);
 }
 
+/* The records themselves are gone with what was not published: one of them must do to show what is
+ * wrong. */
 static int
-too_many_bad(const struct ingest_sequencer *sq, const struct ingest_reject *last,
-             struct shard_error *err)
+too_many_bad(const struct ingest_sequencer *sq, const char *of, struct shard_error *err)
 {
     const struct ingest_result *ret = sq->ret;
+
+    return base_fail(err, SHARD_ELIMIT,
+                     "%" PRIu64 " of %s%" PRIu64 " records are bad, more than --max-bad allows, so "
+                     "nothing was published; the first is %s; --max-bad 100%% would publish the "
+                     "rest and keep these for 'shardtool rejects'",
+                     ret->rejected, of, ret->rows_read, sq->first_bad);
+}
+
+static int
+keep_first_bad(struct ingest_sequencer *sq, const struct ingest_reject *rej)
+{
+    const char *why = rej->detail ? rej->detail : rej->reason;
     char place[SHARD_ERROR_TEXT_MAX];
 
-    if (last == NULL)
-        return base_fail(err, SHARD_ELIMIT,
-                         "%" PRIu64 " of %" PRIu64 " records are bad, more than --max-bad allows; "
-                         "nothing was published",
-                         ret->rejected, ret->rows_read);
-    return base_fail(err, SHARD_ELIMIT,
-                     "%" PRIu64 " of the first %" PRIu64 " records are bad, more than --max-bad "
-                     "allows; nothing was published; the last one: %s: %s",
-                     ret->rejected, ret->rows_read, ingest_reject_place(last, place),
-                     last->detail ? last->detail : last->reason);
+    if (sq->first_bad)
+        return 0;
+    ingest_reject_place(rej, place);
+    if (asprintf(&sq->first_bad, "%.*s: %.*s", ingest_utf8_clip(place, strlen(place), 180), place,
+                 ingest_utf8_clip(why, strlen(why), 120), why) < 0) {
+        sq->first_bad = NULL;
+        return -ENOMEM;
+    }
+    return 0;
 }
 
 /* Bad beyond hope already? A share may still come down, unless it is far off. */
@@ -79,11 +93,13 @@ take_reject(struct ingest_sequencer *sq, const struct ingest_reject *rej, struct
     sq->ret->rejected++;
     if (strcmp(rej->reason, INGEST_BAD_RECORD_SIZE) == 0 && rej->length <= INGEST_RECORD_MAX)
         return record_too_long(rej, err);
+    if (keep_first_bad(sq, rej) < 0)
+        return base_fail(err, -ENOMEM, "noting a bad record");
     if (sq->opts->on_bad == INGEST_ABORT)
         return base_fail(err, SHARD_ECORRUPT, "%s: %s (%s)", ingest_reject_place(rej, place),
                          rej->detail ? rej->detail : "bad record", rej->reason);
     if (surely_too_bad(sq))
-        return too_many_bad(sq, rej, err);
+        return too_many_bad(sq, "the first ", err);
     if (sq->opts->on_bad == INGEST_SKIP)
         return 0;
     r = ingest_quarantine_add(sq->groups, sq->quarantine, rej);
@@ -170,6 +186,15 @@ int
 ingest_sequence_end(struct ingest_sequencer *sq, struct shard_error *err)
 {
     if (sq->ret->rejected > bad_allowed(sq->opts, sq->ret->rows_read))
-        return too_many_bad(sq, NULL, err);
+        return too_many_bad(sq, "", err);
     return 0;
+}
+
+void
+ingest_sequence_done(struct ingest_sequencer *sq)
+{
+    free(sq->first_bad);
+    sq->first_bad = NULL;
+    ingest_splitter_done(&sq->splitter);
+    ingest_dedup_done(&sq->dedup);
 }

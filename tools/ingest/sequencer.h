@@ -23,6 +23,7 @@ struct ingest_sequencer {
     struct ingest_result *ret;       /* its counts of rows are kept here */
     struct base_hash128 read_sum;    /* of the hashes of all rows but filtered ones */
     struct base_hash128 dropped_sum; /* of those of them that are not written */
+    char *first_bad;                 /* place and reason, for messages; NULL = none yet; owned */
     double share;                    /* of the input that was taken, for messages; 0 = unknown */
 };
 
@@ -30,6 +31,7 @@ struct ingest_sequencer {
  * are bad, SHARD_ECORRUPT for the first bad one under INGEST_ABORT. */
 SHARD_NODISCARD int ingest_sequence(struct ingest_sequencer *sq, struct ingest_batch *b,
                                     struct shard_error *err);
+void ingest_sequence_done(struct ingest_sequencer *sq);
 /* After the last batch: SHARD_ELIMIT where too many records are bad. */
 SHARD_NODISCARD int ingest_sequence_end(struct ingest_sequencer *sq, struct shard_error *err);
 
