@@ -270,11 +270,53 @@ def test_bad_records(tmp):
     assert "line 2" in r["error"] and not os.path.exists(ds), r
     assert ingest(ds, path, "--max-bad", "2", status=5)["error"]
     assert not os.path.exists(ds)
-    ingest(ds, path, "--max-bad", "1%", status=5)
+    r = ingest(ds, path, "--max-bad", "1%", status=5)
+    assert "bad.jsonl, line 2" in r["error"] and "--max-bad" in r["error"], r
     assert not os.path.exists(ds)
     ingest(ds, path, "--max-bad", "60%", status=3)
     again = ingest(ds, path, "--max-bad", "3", status=0)  # does not decide the bytes
     assert again["already_there"] and again["rejected"] == 3
+
+
+def test_closed_standard_descriptors_take_no_files(tmp):
+    """Else the first shards get numbers 0 to 2, and messages end up in them."""
+    path = write(os.path.join(tmp, "x.txt"), "a line\n" * 1000)
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        ds = os.path.join(tmp, "ds" + closed.replace(" ", ""))
+        p = subprocess.run(["sh", "-c", "exec \"$@\" " + closed, "sh", TOOL, "ingest", "-o", ds,
+                            "--progress", "always", path], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert p.returncode == 0, (closed, p)
+        tool("verify", ds)
+        assert len(all_rows(ds)) == 1000
+    p = subprocess.run(["sh", "-c", "exec \"$@\" <&-", "sh", TOOL, "ingest", "-o",
+                        os.path.join(tmp, "none"), "-"], stderr=subprocess.PIPE)
+    assert p.returncode == 1 and b"standard input: Bad file descriptor" in p.stderr, p
+
+
+def test_output_below_an_input_directory(tmp):
+    """A second run sees what the first one saw."""
+    d = os.path.join(tmp, "in")
+    os.makedirs(os.path.join(d, "more"))
+    write(os.path.join(d, "more", "a.txt"), "one\n")
+    ds = os.path.join(d, "more", "ds")
+    assert ingest(ds, d)["rows_written"] == 1
+    r = ingest(ds, d)
+    assert r["already_there"] and r["rows_written"] == 1, r
+    assert ingest(d, d, status=2)["error"]
+    assert ingest(os.path.join(tmp, "other"), ds)["rows_read"] > 0  # another's is a folder of files
+
+
+def test_links_in_directories_are_skipped_and_counted(tmp):
+    d = os.path.join(tmp, "in")
+    os.makedirs(d)
+    write(os.path.join(d, "a.txt"), "one\n")
+    os.symlink("a.txt", os.path.join(d, "b.txt"))
+    os.symlink(".", os.path.join(d, "loop"))
+    os.symlink("nowhere", os.path.join(d, "gone"))
+    os.mkfifo(os.path.join(d, "pipe"))
+    r = ingest(os.path.join(tmp, "ds"), d)
+    assert r["rows_written"] == 1 and r["links_skipped"] == 4, r
 
 
 def test_bad_records_have_the_same_order_for_any_threads(tmp):

@@ -125,7 +125,7 @@ static void
 file_failed(struct ingest_stack *s, int error)
 {
     if (s->error == 0)
-        s->error = base_fail(&s->error_text, -error, "cannot read %s", s->file_name);
+        s->error = base_fail(&s->error_text, -error, "cannot read %s", s->file_path);
 }
 
 static void
@@ -477,7 +477,7 @@ level_seekable_read(struct archive *a, void *arg, const void **ret_buf)
     while (n < 0 && errno == EINTR);
     if (n < 0) {
         file_failed(s, errno);
-        archive_set_error(a, errno, "cannot read %s", s->file_name);
+        archive_set_error(a, errno, "cannot read %s", s->file_path);
         return -1;
     }
     l->file_pos += (uint64_t)n;

@@ -74,6 +74,7 @@ struct ingest_stack {
     struct ingest_walk_counts *counts;
     struct ingest_rejects *rejects;
     const char *file_name;
+    const char *file_path; /* as it was given, for messages */
     int fd;
     bool regular;          /* fd can be read at any place */
     uint64_t file_size;

@@ -251,11 +251,14 @@ add_found(struct ingest_files *f, const char *base, size_t root_len, const FTSEN
     case FTS_ERR:
     case FTS_NS:
         return base_fail(err, -e->fts_errno, "cannot read %s", e->fts_path);
-    default: /* directories, symbolic links, devices */
+    case FTS_SL:
+    case FTS_SLNONE:
+    case FTS_DEFAULT:
+        f->links_skipped++;
+        return 0;
+    default: /* directories */
         return 0;
     }
-    if (!S_ISREG(e->fts_statp->st_mode))
-        return 0;
     rel = e->fts_path + root_len;
     while (*rel == '/')
         rel++;
@@ -274,10 +277,19 @@ add_found(struct ingest_files *f, const char *base, size_t root_len, const FTSEN
     return r < 0 ? base_fail(err, r, "%s", e->fts_path) : 0;
 }
 
+/* The output below an input: a second run must see what the first one saw. */
+static bool
+is_output(const FTSENT *e, const struct stat *output)
+{
+    return e->fts_info == FTS_D && e->fts_level > 0 && output->st_ino == e->fts_statp->st_ino &&
+           output->st_dev == e->fts_statp->st_dev && S_ISDIR(output->st_mode);
+}
+
 static int
 add_directory(struct ingest_files *f, const char *arg, struct shard_error *err)
 {
     const size_t count0 = f->count;
+    struct stat output = {0};
     char *root = strdup(arg), *base = last_component(arg);
     char *roots[] = {root, NULL};
     FTS *fts = NULL;
@@ -288,12 +300,18 @@ add_directory(struct ingest_files *f, const char *arg, struct shard_error *err)
         r = base_fail(err, -ENOMEM, "%s", arg);
         goto out;
     }
+    if (f->output == NULL || stat(f->output, &output) < 0)
+        output.st_mode = 0; /* there is none yet */
     fts = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, NULL);
     if (fts == NULL) {
         r = base_fail(err, -errno, "cannot read %s", arg);
         goto out;
     }
     while (errno = 0, (e = fts_read(fts)) != NULL) {
+        if (is_output(e, &output)) {
+            (void)fts_set(fts, e, FTS_SKIP);
+            continue;
+        }
         r = add_found(f, base, strlen(root), e, err);
         if (r < 0)
             goto out;

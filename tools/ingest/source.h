@@ -26,6 +26,9 @@ struct ingest_file {
 struct ingest_files {
     struct ingest_file *items;
     size_t count, cap;
+    uint64_t links_skipped; /* symbolic links and devices in directories */
+    const char *output;     /* a folder not to look into, as it is what will be made; NULL = none;
+                             * borrowed, set before ingest_files_add() */
 };
 
 /* Append what the argument stands for: a file, "-", or a directory's regular files, recursively,
@@ -65,7 +68,7 @@ struct ingest_walk_opts {
 
 struct ingest_walk_counts {
     uint64_t entries, entries_skipped; /* skipped: not included, or excluded */
-    uint64_t links_skipped;            /* links and devices in archives */
+    uint64_t links_skipped;            /* links and devices in archives and folders */
     uint64_t bytes_raw;                /* read from the top-level file */
     uint64_t bytes_unpacked;           /* delivered by ingest_walk_read() */
 };

@@ -319,6 +319,7 @@ ingest_walk_open(const struct ingest_file *file, const struct ingest_walk_opts *
     s->counts = &w->counts;
     s->rejects = &w->rejects;
     s->file_name = file->name;
+    s->file_path = file->path ? file->path : "standard input";
     s->hash = XXH3_createState();
     s->streams[0].chain = strdup("");
     s->streams[0].path = strdup(file->name + file->below);
@@ -330,7 +331,7 @@ ingest_walk_open(const struct ingest_file *file, const struct ingest_walk_opts *
     s->fd = file->path ? open(file->path, O_RDONLY | O_CLOEXEC)
                        : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
     if (s->fd < 0 || fstat(s->fd, &st) < 0) {
-        r = base_fail(err, -errno, "cannot read %s", file->path ? file->path : "standard input");
+        r = base_fail(err, -errno, "cannot read %s", s->file_path);
         goto fail;
     }
     /* Standard input may have been read from already: only a file we opened starts at 0. */
@@ -371,7 +372,7 @@ read_plain(struct ingest_stack *s, void *buf, size_t cap)
         n = pread(s->fd, buf, cap, (off_t)s->file_read);
     while (n < 0 && errno == EINTR);
     if (n < 0) {
-        s->error = base_fail(&s->error_text, -errno, "cannot read %s", s->file_name);
+        s->error = base_fail(&s->error_text, -errno, "cannot read %s", s->file_path);
         return s->error;
     }
     (void)XXH3_128bits_update(s->hash, buf, (size_t)n);

@@ -395,7 +395,11 @@ take_option(struct cli_args *a, struct ingest_args *in, int id)
     struct ingest_opts *o = &in->opts;
 
     switch (id) {
-    case OPT_OUTPUT: o->output = a->value; break;
+    case OPT_OUTPUT:
+        o->output = a->value;
+        if (*a->value == '\0')
+            cli_arg_bad(a, "the name is empty");
+        break;
     case OPT_FORMAT: arg_format(a, o); break;
     case OPT_INCLUDE: strings_add(&in->include, a->value, strlen(a->value)); break;
     case OPT_EXCLUDE: strings_add(&in->exclude, a->value, strlen(a->value)); break;
@@ -552,6 +556,7 @@ take_inputs(struct cli_args *a, struct ingest_args *in)
         return cli_usage_error("which DATASET shall be made? (-o)");
     if (in->n_splits > 0 && in->opts.split_name)
         return cli_usage_error("--split and --split-name exclude each other");
+    in->files.output = in->opts.output;
     while ((arg = cli_args_take(a)) != NULL) {
         n_stdin += strcmp(arg, "-") == 0;
         if (n_stdin > 1)
