@@ -107,6 +107,7 @@ start_crew(struct pipeline *p, struct shard_error *err)
     r = ingest_crew_open(&p->crew, n_threads, err);
     if (r < 0)
         return r;
+    cut.block_bytes = INGEST_BATCH_BYTES;
     cut.max_record = BASE_MIN(INGEST_RECORD_MAX, p->budget.limit / INGEST_RECORD_SHARE);
     for (size_t i = 0; i < o->files->count; i++)
         p->bytes_total += o->files->items[i].size;
@@ -158,11 +159,11 @@ reserve_memory(struct pipeline *p, uint64_t raw_limit, struct shard_error *err)
                          (needed >> 20) + 1);
     p->groups_max = 1;
     while (p->groups_max <= n_threads &&
-           memory_needed(p, raw_limit, n_threads, p->groups_max + 1) <= p->budget.limit / 2)
+           memory_needed(p, raw_limit, n_threads, p->groups_max + 1) <= p->budget.limit / 3 * 2)
         p->groups_max++;
     base_budget_force(&p->budget,
                       memory_needed(p, raw_limit, n_threads, p->groups_max) - READ_MEMORY);
-    p->reader.spare = p->opts->dedup_exact ? p->budget.limit / 16 : 0;
+    p->reader.spare = p->budget.limit / 16;
     return 0;
 }
 

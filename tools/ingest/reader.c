@@ -10,12 +10,14 @@
 #include "lib/fail.h"
 
 #define UNIT_FILES_MAX     256u
-#define UNIT_BYTES         INGEST_BATCH_BYTES
+#define UNIT_BYTES         (1u << 20)
 #define READ_CHARGE        (2ull * INGEST_BATCH_BYTES) /* while it is read; then what it is */
-#define PARSE_FACTOR       3u  /* parsed rows and hashes against bytes of text, until it is known */
-#define REJECT_CHARGE      256u
+#define PARSE_FACTOR       3u  /* parsed rows and hashes against bytes of text, to begin with */
+#define PARSE_AHEAD        2u  /* batches being parsed beyond one per thread */
+#define REJECT_CHARGE      384u /* a record and its strings, each a piece of malloc() */
+#define MALLOC_SHARE       8u   /* one part in so many is lost between the pieces */
 #define OPEN_AHEAD         3u  /* units open beyond one per thread */
-#define UNIT_BATCHES_AHEAD 64u
+#define UNIT_BATCHES_AHEAD 256u
 
 /* ------------------------------------------------------------------------------------ units */
 
@@ -128,7 +130,7 @@ ingest_batch_memory(const struct ingest_batch *b)
             sum += ingest_rows_memory(rows) + rows->n_rows * sizeof(uint32_t);
         sum += b->rejects[i].count * REJECT_CHARGE;
     }
-    return sum;
+    return sum + sum / MALLOC_SHARE;
 }
 
 void
@@ -321,13 +323,19 @@ static void
 parse_done(struct ingest_work *w)
 {
     struct ingest_batch *b = BASE_CONTAINER_OF(w, struct ingest_batch, work);
+    struct ingest_reader *rd = b->reader;
+    uint64_t factor;
 
     b->state = INGEST_BATCH_PARSED;
     ingest_infer_free(b->infer); /* looked at beyond the sample, in vain */
     b->infer = NULL;
     if (w->result < 0)
-        ingest_reader_fail(b->reader, w->result, &w->err);
+        ingest_reader_fail(rd, w->result, &w->err);
     ingest_batch_recharge(b, ingest_batch_memory(b));
+    /* Records of a few bytes, bad ones above all, take many times what they are in the file. */
+    factor = 1 + b->charge / BASE_MAX(b->data_bytes, 1u);
+    rd->parse_factor = BASE_MAX(PARSE_FACTOR, BASE_MAX(factor, rd->parse_factor - 1));
+    rd->n_parsing--;
 }
 
 /* ------------------------------------------------------------------------ what to start next */
@@ -393,13 +401,14 @@ pump_parses(struct ingest_reader *rd)
         struct ingest_unit *u = &rd->units[i];
 
         for (struct ingest_batch *b = u->batches; b; b = b->next) {
-            const uint64_t need = PARSE_FACTOR * b->data_bytes;
+            const uint64_t need = rd->parse_factor * b->data_bytes;
             const bool must = i == rd->head && b == u->batches;
 
             if (b->state != INGEST_BATCH_CUT && b->state != INGEST_BATCH_INFERRED)
                 continue;
-            if (!must && !room_for(rd, need))
+            if (!must && (rd->n_parsing >= rd->n_threads + PARSE_AHEAD || !room_for(rd, need)))
                 return;
+            rd->n_parsing++;
             ingest_batch_recharge(b, b->charge + need);
             b->state = INGEST_BATCH_PARSING;
             b->work.run = parse_run;
@@ -475,6 +484,7 @@ ingest_reader_open(struct ingest_reader *rd, struct ingest_crew *crew, struct ba
     rd->cut = *cut;
     rd->parse = parse;
     rd->n_threads = base_pool_threads(crew->pool);
+    rd->parse_factor = PARSE_FACTOR;
     rd->parsers = calloc(rd->n_threads, sizeof(struct ingest_parser *));
     rd->facts = calloc(files->count ? files->count : 1, sizeof(*rd->facts));
     if (rd->parsers == NULL || rd->facts == NULL || make_units(rd) < 0) {

@@ -15,7 +15,7 @@
 #include "tools/ingest/crew.h"
 #include "tools/ingest/parse.h"
 
-#define INGEST_BATCH_BYTES  (1u << 20) /* a batch ends behind the block that reaches this */
+#define INGEST_BATCH_BYTES  (256u << 10) /* a batch ends behind the block that reaches this */
 #define INGEST_BATCH_BLOCKS 64u
 
 enum ingest_batch_state {
@@ -76,6 +76,8 @@ struct ingest_reader {
     const struct ingest_plan *plan;    /* NULL while the schema is inferred */
     struct ingest_parser **parsers;    /* by worker; made on first use */
     unsigned n_threads;
+    unsigned n_parsing;                /* batches that the crew is parsing */
+    uint64_t parse_factor;             /* memory of parsed batches against their text, of late */
     uint64_t spare;                    /* bytes of the budget that reading ahead leaves alone */
     struct ingest_unit *units;
     size_t n_units, head;              /* head: the unit that is consumed */
