@@ -121,6 +121,23 @@ base_fail(struct shard_error *err, int code, const char *fmt, ...)
 }
 
 int
+base_say(struct shard_error *err, int code, const char *fmt, ...)
+{
+    char text[SHARD_ERROR_TEXT_MAX] = "";
+    va_list ap;
+
+    if (err == NULL)
+        return code;
+    va_start(ap, fmt);
+    (void)append_v(text, sizeof(text), 0, fmt, ap);
+    va_end(ap);
+    clean(text);
+    err->code = code;
+    memcpy(err->text, text, sizeof(err->text));
+    return code;
+}
+
+int
 base_fail_in(struct shard_error *err, int code, const char *fmt, ...)
 {
     char text[SHARD_ERROR_TEXT_MAX] = "";

@@ -385,6 +385,10 @@ base_progress_finish(struct base_progress *p)
         return;
     now = base_now_ns();
     base_progress_clear(p);
+    if (p->done == 0) { /* nothing came of it, and a message says why */
+        free(p);
+        return;
+    }
     amount(p, p->done, done);
     line_add(&out, "%s: %s%s%s in %.1f s", p->label, done, p->bytes ? "" : " ",
              p->bytes ? "" : p->unit, (double)(now - p->start_ns) / 1e9);

@@ -24,7 +24,7 @@ void base_progress_update(struct base_progress *p, uint64_t done, const char *no
 void base_progress_set_total(struct base_progress *p, uint64_t total);
 /* Clear the bar (so that a message can be printed), until the next update. */
 void base_progress_clear(struct base_progress *p);
-/* Last line, then free. */
+/* Last line, unless nothing was done; then free. */
 void base_progress_finish(struct base_progress *p);
 
 /* "1.4 GB", "312 kB": into ret, for people; returns ret. */

@@ -116,13 +116,13 @@ opts_take(const struct shard_loader_opts *opts, struct shard_loader_opts *ret,
         if (((const uint8_t *)opts)[i] != 0)
             return base_fail(err, -E2BIG, "options of a newer version");
     if (opts && size < sizeof(uint32_t))
-        return base_fail(err, -EINVAL, "options without SHARD_LOADER_OPTS_INIT");
+        return base_say(err, -EINVAL, "options without SHARD_LOADER_OPTS_INIT");
     if ((ret->flags & ~(SHARD_LOADER_DROP_LAST | SHARD_LOADER_DIRECT)) || ret->reserved)
-        return base_fail(err, -EINVAL, "unknown loader flags 0x%" PRIx32, ret->flags);
+        return base_say(err, -EINVAL, "unknown loader flags 0x%" PRIx32, ret->flags);
     if (ret->io > SHARD_IO_PREAD)
-        return base_fail(err, -EINVAL, "unknown I/O backend %" PRIu32, ret->io);
+        return base_say(err, -EINVAL, "unknown I/O backend %" PRIu32, ret->io);
     if (ret->threads > THREADS_MAX)
-        return base_fail(err, -EINVAL, "%" PRIu32 " threads", ret->threads);
+        return base_say(err, -EINVAL, "%" PRIu32 " threads", ret->threads);
     return 0;
 }
 

@@ -217,12 +217,12 @@ static int
 order_check(const struct loader_order *o, uint32_t batch_size, struct shard_error *err)
 {
     if (o->partitions == 0 || batch_size == 0 || batch_size % o->partitions != 0)
-        return base_fail(err, -EINVAL, "a batch of %" PRIu32 " rows cannot be cut into %" PRIu32
-                         " partitions", batch_size, o->partitions);
+        return base_say(err, -EINVAL, "a batch of %" PRIu32 " rows cannot be cut into %" PRIu32
+                        " partitions", batch_size, o->partitions);
     if (o->window == 0)
-        return base_fail(err, -EINVAL, "a window of 0 row groups");
+        return base_say(err, -EINVAL, "a window of 0 row groups");
     if (o->shuffle > SHARD_SHUFFLE_FULL)
-        return base_fail(err, -EINVAL, "unknown way to shuffle: %" PRIu32, o->shuffle);
+        return base_say(err, -EINVAL, "unknown way to shuffle: %" PRIu32, o->shuffle);
     return 0;
 }
 

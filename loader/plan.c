@@ -49,9 +49,9 @@ plan_columns(struct shard_loader *l, const struct shard_loader_opts *o, struct s
     uint32_t i;
 
     if (o->columns && o->n_columns == 0)
-        return base_fail(err, -EINVAL, "no columns were chosen");
+        return base_say(err, -EINVAL, "no columns were chosen");
     if (o->columns == NULL && o->n_columns > 0)
-        return base_fail(err, -EINVAL, "%" PRIu32 " columns without names", o->n_columns);
+        return base_say(err, -EINVAL, "%" PRIu32 " columns without names", o->n_columns);
     l->n_columns = o->columns ? o->n_columns : shard_dataset_n_columns(l->ds);
     l->columns = calloc(l->n_columns ? l->n_columns : 1, sizeof(*l->columns));
     if (l->columns == NULL)
@@ -161,15 +161,15 @@ plan_shape(struct shard_loader *l, const struct shard_loader_opts *o, struct sha
     p->window = o->window ? o->window : 2;
     p->epochs = o->epochs ? o->epochs : 1;
     if (p->batch_size % p->partitions != 0)
-        return base_fail(err, -EINVAL, "a batch of %" PRIu32 " rows cannot be cut into %" PRIu32
-                         " equal partitions: make the batch size a multiple of the partitions",
-                         p->batch_size, p->partitions);
+        return base_say(err, -EINVAL, "a batch of %" PRIu32 " rows cannot be cut into %" PRIu32
+                        " equal partitions: make the batch size a multiple of the partitions",
+                        p->batch_size, p->partitions);
     if (o->rank >= n_ranks)
-        return base_fail(err, -EINVAL, "rank %" PRIu32 " of %" PRIu32 " (ranks count from 0)",
-                         o->rank, n_ranks);
+        return base_say(err, -EINVAL, "rank %" PRIu32 " of %" PRIu32 " (ranks count from 0)",
+                        o->rank, n_ranks);
     if (n_ranks > p->partitions)
-        return base_fail(err, -EINVAL, "%" PRIu32 " ranks cannot share %" PRIu32 " partitions: "
-                         "give at least as many partitions", n_ranks, p->partitions);
+        return base_say(err, -EINVAL, "%" PRIu32 " ranks cannot share %" PRIu32 " partitions: "
+                        "give at least as many partitions", n_ranks, p->partitions);
     p->first_partition = (uint32_t)base_muldiv_u64(o->rank, p->partitions, n_ranks);
     end = base_muldiv_u64((uint64_t)o->rank + 1, p->partitions, n_ranks);
     p->n_partitions = (uint32_t)(end - p->first_partition);
@@ -190,8 +190,8 @@ plan_steps(struct shard_loader *l, const struct shard_loader_opts *o, struct sha
         return base_fail(err, SHARD_ELIMIT, "%" PRIu32 " epochs of %" PRIu64 " steps", p->epochs,
                          l->order.steps);
     if (o->stop_step && o->start_step > o->stop_step)
-        return base_fail(err, -EINVAL, "start step %" PRIu64 " is behind stop step %" PRIu64,
-                         o->start_step, o->stop_step);
+        return base_say(err, -EINVAL, "start step %" PRIu64 " is behind stop step %" PRIu64,
+                        o->start_step, o->stop_step);
     p->split_rows = l->order.n_rows;
     p->steps_per_epoch = l->order.steps;
     p->permuted_whole = l->order.whole;

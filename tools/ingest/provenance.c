@@ -109,10 +109,10 @@ static int
 differs(const struct ingest_opts *opts, struct shard_error *err, const char *what,
         const char *name)
 {
-    return base_fail(err, -EEXIST,
-                     "%s exists and was made %s%.200s; give the output another name, or remove "
-                     "the dataset",
-                     opts->output, what, name);
+    return base_say(err, -EEXIST,
+                    "%s exists and was made %s%.200s; give the output another name, or remove "
+                    "the dataset",
+                    opts->output, what, name);
 }
 
 static int

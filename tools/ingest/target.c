@@ -100,9 +100,9 @@ check_ours(const struct ingest_target *t, struct shard_error *err)
     if (r < 0 && r != -ENOTDIR)
         return base_fail(err, r, "%s", t->path);
     if (r < 0 || l.other || (l.n_filled > 0 && l.n_folders < BASE_ARRAY_LEN(folders)))
-        return base_fail(err, -EEXIST,
-                         "%s holds something that is no dataset; give the output another name",
-                         t->path);
+        return base_say(err, -EEXIST,
+                        "%s holds something that is no dataset; give the output another name",
+                        t->path);
     return 0;
 }
 
@@ -118,7 +118,7 @@ ingest_target_open(struct ingest_target *t, const char *path, struct shard_error
         return base_fail(err, -errno, "making %s", path);
     t->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->dirfd < 0) {
-        r = errno == ENOTDIR ? base_fail(err, -EEXIST, "%s is no directory", path)
+        r = errno == ENOTDIR ? base_say(err, -EEXIST, "%s is no directory", path)
                              : base_fail(err, -errno, "opening %s", path);
         goto out;
     }

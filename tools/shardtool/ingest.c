@@ -169,7 +169,7 @@ run(struct ingest_args *a)
         print_failure(&err, r);
     if (cli_json() && print_json(a, &res, r, &err) < 0)
         status = CLI_FAILED;
-    else if (r == 0 && !cli_json())
+    else if (r == 0 && (!cli_json() || res.already_there))
         print_summary(a, &res);
     fmt_schema_done(&res.schema);
     return status;
