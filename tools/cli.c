@@ -41,6 +41,8 @@ cli_context(void)
     return context;
 }
 
+static void print_message(const char *fmt, va_list ap) BASE_PRINTF(1, 0);
+
 static void
 print_message(const char *fmt, va_list ap)
 {

@@ -32,7 +32,8 @@ def all_rows(ds, *args):
 
 
 def test_same_bytes_for_any_threads_and_memory(tmp):
-    paths = corpus(tmp)
+    # Files of almost a megabyte are read side by side, each in several pieces.
+    paths = corpus(tmp, files=4, rows=20000)
     opts = ("--dedup", "exact", "--split", "train=0.8,test=0.2", "--row-group-bytes", "20K",
             "--shard-bytes", "16K")
     trees = []
@@ -69,7 +70,9 @@ def test_dedup_keeps_the_first(tmp):
                 seen.add(line)
                 want.append(json.loads(line))
     ds = os.path.join(tmp, "ds")
-    r = ingest(ds, "--dedup", "exact", "-j", "2", *paths)
+    r = ingest(ds, "--dedup", "exact", "-j", "2", "--row-group-bytes", "10K", "--shard-bytes", "8K",
+               *paths)
+    assert r["shards"] > 3, r
     assert r["rows_written"] == len(want) and r["duplicates"] == 15000 - len(want), r
     assert all_rows(ds) == want
     ds = os.path.join(tmp, "key")
