@@ -40,10 +40,10 @@ START_TEST(test_ngrams_are_counted_as_by_hand)
 {
     static uint32_t a[TRAIN_ROW_IDS_MAX], b[TRAIN_ROW_IDS_MAX];
 
-    ck_assert_uint_eq(grams("", 1, 2, 4, a), 1);    /* what every text has */
+    ck_assert_uint_eq(grams("", 1, 2, 4, a), 1); /* what every text has */
     ck_assert_uint_eq(grams(" \t\r\n", 1, 2, 4, a), 1);
     ck_assert_uint_eq(grams("ab", 1, 0, 0, a), 2);
-    ck_assert_uint_eq(grams("ab", 1, 2, 3, a), 7);  /* <a <ab ab ab> b> */
+    ck_assert_uint_eq(grams("ab", 1, 2, 3, a), 7);       /* <a <ab ab ab> b> */
     ck_assert_uint_eq(grams("\xc3\xa9", 1, 1, 2, a), 5); /* <e', e', e'> of <e'> */
     ck_assert_uint_eq(grams("a b c", 2, 0, 0, a), 6);
     ck_assert_uint_eq(grams("a b c", 3, 0, 0, a), 7);
@@ -90,7 +90,8 @@ END_TEST
 
 START_TEST(test_classes_are_sorted_and_come_back)
 {
-    static const enum shard_type types[] = {SHARD_TYPE_STRING, SHARD_TYPE_INT64, SHARD_TYPE_FLOAT64};
+    static const enum shard_type types[] = {SHARD_TYPE_STRING, SHARD_TYPE_INT64,
+                                            SHARD_TYPE_FLOAT64};
     static const char *const words[] = {"b", "a", "", "ab", "b", "\xff"};
     static const int64_t ints[] = {5, -3, 10, INT64_MIN, 5, 7};
     static const double floats[] = {0.5, -1e300, -0.0, 0.1, 0, 3};
@@ -134,7 +135,9 @@ START_TEST(test_classes_are_sorted_and_come_back)
         json_decref(json);
         for (uint64_t i = 0; i < 5; i++)
             ck_assert_int_eq(train_classes_of(&again, a, i), train_classes_of(&k, a, i));
-        ck_assert_str_eq(k.list[train_classes_of(&again, a, 1)].name, want[c][c == 0 ? 1 : c - 1 ? 0 : 1]);
+        ck_assert_str_eq(k.list[train_classes_of(&again, a, 1)].name, want[c][c == 0  ? 1
+                                                                              : c - 1 ? 0
+                                                                                      : 1]);
         train_classes_done(&k);
         train_classes_done(&again);
     }
@@ -155,7 +158,10 @@ make_data(struct mem_data *d, enum kind kind, uint64_t n_rows, uint32_t n_classe
     static const enum shard_type numbers[] = {SHARD_TYPE_INT64, SHARD_TYPE_FLOAT64,
                                               SHARD_TYPE_INT64};
 
-    mem_data_init(d, kind == TEXT ? text : kind == SPARSE ? sparse : numbers,
+    mem_data_init(d,
+                  kind == TEXT     ? text
+                  : kind == SPARSE ? sparse
+                                   : numbers,
                   kind == NUMBERS ? 3 : 2);
     for (uint64_t i = 0; i < n_rows; i++) {
         const uint32_t y = (uint32_t)(test_random(&seed) % n_classes);
@@ -194,7 +200,7 @@ make_spec(struct train_spec *s, const struct mem_data *d, enum kind kind,
 {
     train_spec_init(s);
     s->o.model = kind == TEXT ? TRAIN_MODEL_TEXT : TRAIN_MODEL_LINEAR;
-    s->o.input = kind == TEXT ? TRAIN_SOURCE_TEXT
+    s->o.input = kind == TEXT     ? TRAIN_SOURCE_TEXT
                  : kind == SPARSE ? TRAIN_SOURCE_SPARSE
                                   : TRAIN_SOURCE_NUMBERS;
     s->o.optimizer = optimizer;
@@ -489,6 +495,44 @@ START_TEST(test_text_step_is_bounded)
 }
 END_TEST
 
+/* One step over the same 240 rows, cut into V slices: the parts must come to the same sums but for
+ * rounding, whatever V is, and every row must be counted. */
+START_TEST(test_slices_come_to_the_same_sums)
+{
+    static const uint32_t cuts[] = {1, 2, 3, 4, 6, 12};
+    const enum kind kind = (enum kind)_i;
+    float dense[64] = {0};
+    double loss = 0;
+
+    for (size_t c = 0; c < BASE_ARRAY_LEN(cuts); c++) {
+        const struct train_step_opts so = {cuts[c], 3};
+        struct train_feed *f;
+        struct train_batch batch;
+        struct bench b;
+
+        make_data(&b.d, kind, 240, 3, 77);
+        bench_open(&b, kind, TRAIN_SGD);
+        train_step_free(b.step);
+        OK(train_step_new(b.m, &b.source, &b.spec.classes, true, &so, &b.step, &err));
+        f = mem_feed_open(&b.d, 240, 12, 1, 0, 0, true);
+        ck_assert_int_eq(f->next(f, &batch, -1, &err), 1);
+        OK(train_step_learn(b.step, &batch, 0.01, &b.totals, &err));
+        ck_assert_uint_eq(b.totals.rows + b.totals.unlabelled, 240);
+        for (uint64_t i = 0; i < b.m->n_dense; i++) {
+            if (c == 0)
+                dense[i] = b.m->dense[i];
+            ck_assert_msg(fabsf(b.m->dense[i] - dense[i]) < 1e-5f, "%u slices", cuts[c]);
+        }
+        loss = c == 0 ? b.totals.loss : loss;
+        ck_assert(fabs(b.totals.loss - loss) < 1e-9 * loss);
+        f->release(f, &batch);
+        f->close(f);
+        bench_close(&b);
+    }
+    ck_assert(dense[0] != 0);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------- whole runs */
 
 static void
@@ -522,8 +566,8 @@ START_TEST(test_same_bits_for_any_number_of_threads)
         fresh();
     }
     /* and it learns: a third of the words tells */
-    ck_assert_msg((double)first.epoch.correct > (kind == NUMBERS ? 0.55 : 0.9) *
-                                                    (double)first.epoch.rows,
+    ck_assert_msg((double)first.epoch.correct >
+                      (kind == NUMBERS ? 0.55 : 0.9) * (double)first.epoch.rows,
                   "case %d: %" PRIu64 " of %" PRIu64, _i, first.epoch.correct, first.epoch.rows);
     ck_assert_uint_gt(first.epoch.unlabelled, 0);
     mem_data_done(&d);
@@ -661,7 +705,8 @@ START_TEST(test_loss_that_is_not_finite_stops)
     OK(train_model_new(&mo, &m, &err));
     dirfd = open(run_dir, O_RDONLY | O_DIRECTORY);
     ck_assert_int_ge(dirfd, 0);
-    if (train_checkpoint_load(dirfd, m, train_spec_hash(&s), s.snapshot, NULL, NULL, &pos, &err) > 0)
+    if (train_checkpoint_load(dirfd, m, train_spec_hash(&s), s.snapshot, NULL, NULL, &pos, &err) >
+        0)
         ck_assert(train_model_is_finite(m));
     ck_assert_int_eq(close(dirfd), 0);
     train_model_free(m);
@@ -868,7 +913,8 @@ START_TEST(test_model_file_comes_back_and_damage_is_found)
     memcpy(&header, bytes, 8);
     ck_assert_uint_eq((8 + header) % 64, 0);
     ck_assert_uint_eq(n, 8 + header + (5 * 3 + 3) * sizeof(float));
-    for (size_t i = 0; i < n; i++) { /* the numbers are checked; the header at least never crashes */
+    for (size_t i = 0; i < n;
+         i++) { /* the numbers are checked; the header at least never crashes */
         bytes[i] ^= 0x10;
         write_bytes(path, bytes, n);
         bytes[i] ^= 0x10;
@@ -1007,8 +1053,8 @@ END_TEST
 
 START_TEST(test_agaricus)
 {
-    const double a = real_accuracy("agaricus_train.txt", "agaricus_test.txt", _i == TRAIN_SGD ? 30 : 5,
-                                   (enum train_optimizer)_i);
+    const double a = real_accuracy("agaricus_train.txt", "agaricus_test.txt",
+                                   _i == TRAIN_SGD ? 30 : 5, (enum train_optimizer)_i);
 
     ck_assert_msg(a < 0 || a == 1, "accuracy %.5f", a);
 }
@@ -1030,6 +1076,7 @@ main(void)
     tcase_add_test(parts, test_softmax_step_by_hand);
     tcase_add_test(parts, test_text_step_by_hand);
     tcase_add_test(parts, test_text_step_is_bounded);
+    tcase_add_loop_test(parts, test_slices_come_to_the_same_sums, 0, 3);
     suite_add_tcase(s, parts);
     tcase_add_checked_fixture(runs, setup, teardown);
     tcase_set_timeout(runs, 60);

@@ -104,8 +104,8 @@ compare(double (*loss)(const struct problem *), struct problem *p, double *at, u
             const uint32_t i = r * p->stride + d;
             const double want = slope(loss, p, &at[i]);
 
-            ck_assert_msg(fabs(want - grad[i]) < 1e-8, "seed %d: %s[%u][%u]: %.12g, not %.12g", seed,
-                          what, r, d, grad[i], want);
+            ck_assert_msg(fabs(want - grad[i]) < 1e-8, "seed %d: %s[%u][%u]: %.12g, not %.12g",
+                          seed, what, r, d, grad[i], want);
         }
 }
 

@@ -13,11 +13,11 @@
 
 /* A column being built. */
 struct mem_col {
-    struct shard_array a;  /* valid after mem_data_seal() */
+    struct shard_array a; /* valid after mem_data_seal() */
     uint8_t *values, *validity;
     int32_t *offsets;
     uint32_t *indices;
-    size_t len, cap;       /* of values: bytes, or elements of a sparse column */
+    size_t len, cap; /* of values: bytes, or elements of a sparse column */
 };
 
 struct mem_data {
@@ -29,21 +29,22 @@ struct mem_data {
 /* Columns first, then rows: for each row one mem_put_* per column in order, then mem_end_row(). */
 void mem_data_init(struct mem_data *d, const enum shard_type *types, uint32_t n_cols);
 void mem_put_text(struct mem_data *d, uint32_t col, const char *text, size_t len);
-void mem_put_int(struct mem_data *d, uint32_t col, int64_t v);  /* SHARD_TYPE_INT64 */
+void mem_put_int(struct mem_data *d, uint32_t col, int64_t v);   /* SHARD_TYPE_INT64 */
 void mem_put_double(struct mem_data *d, uint32_t col, double v); /* SHARD_TYPE_FLOAT64 */
 void mem_put_sparse(struct mem_data *d, uint32_t col, const uint32_t *idx, const double *val,
-                    size_t n);                                  /* of float64 */
+                    size_t n); /* of float64 */
 void mem_put_null(struct mem_data *d, uint32_t col);
 void mem_end_row(struct mem_data *d);
 void mem_data_seal(struct mem_data *d);
 void mem_data_done(struct mem_data *d);
 
 /* A feed over all columns of d, which must outlive it. as_stored: rows in order. */
-struct train_feed *mem_feed_open(const struct mem_data *d, uint32_t batch_size,
-                                 uint32_t partitions, uint32_t epochs, uint64_t seed,
-                                 uint64_t start_step, bool as_stored);
+struct train_feed *mem_feed_open(const struct mem_data *d, uint32_t batch_size, uint32_t partitions,
+                                 uint32_t epochs, uint64_t seed, uint64_t start_step,
+                                 bool as_stored);
 
-/* Read a libsvm text file: columns label (int64) and features (sparse). False if it is not there. */
+/* Read a libsvm text file: columns label (int64) and features (sparse). False if it is not there.
+ */
 bool mem_read_libsvm(struct mem_data *d, const char *path);
 
 uint64_t test_random(uint64_t *state); /* splitmix64 */

@@ -18,10 +18,10 @@
 #include "lib/hash.h"
 #include "train/file.h"
 
-#define DIR_NAME  "checkpoints"
-#define KEEP      2u
-#define FILE_VERSION   1u
-#define LIST_MAX  64u /* checkpoints looked at; more than two only where somebody copied them in */
+#define DIR_NAME     "checkpoints"
+#define KEEP         2u
+#define FILE_VERSION 1u
+#define LIST_MAX     64u /* checkpoints looked at; more than two only where somebody copied them in */
 
 static const char magic[8] = "SHLCKPT\n";
 
@@ -262,7 +262,8 @@ check_shape(const struct header *h, struct train_model *m, const char *name, uin
         want += h->rows[i] * t[i].width * sizeof(float);
     }
     if (want != size)
-        return base_fail(err, SHARD_ETRUNC, "%s: %" PRIu64 " bytes, not %" PRIu64, name, size, want);
+        return base_fail(err, SHARD_ETRUNC, "%s: %" PRIu64 " bytes, not %" PRIu64, name, size,
+                         want);
     if (m->opts.growable) {
         r = train_model_grow(m, h->rows[0], err);
         if (r < 0)

@@ -35,7 +35,7 @@ struct train_position {
     struct train_totals before; /* of the one before, all zero in the first */
     double seconds;
     uint64_t samples;
-    uint64_t metrics_len;       /* bytes of metrics.jsonl that belong to the steps taken */
+    uint64_t metrics_len; /* bytes of metrics.jsonl that belong to the steps taken */
 };
 
 /* Write RUN/checkpoints/step-..., durable when it returns, then remove all but the last two. dirfd

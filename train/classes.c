@@ -390,8 +390,8 @@ train_classes_from_json(struct train_classes *c, const json_t *obj, struct shard
         const size_t len = json_string_length(name);
         uint64_t number = 0;
 
-        if (text == NULL || (kind != TRAIN_LABEL_STRING &&
-                             key_of_name(c->kind, text, len, &number) < 0))
+        if (text == NULL ||
+            (kind != TRAIN_LABEL_STRING && key_of_name(c->kind, text, len, &number) < 0))
             r = base_fail(err, SHARD_ECORRUPT, "class %zu cannot be understood", i);
         else if (kind == TRAIN_LABEL_STRING)
             r = (int)add_key(c, text, len, err);

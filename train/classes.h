@@ -24,9 +24,9 @@ enum train_label_kind {
 };
 
 struct train_class {
-    char *key;     /* what is looked up: the string's bytes, or the number in 8 bytes */
+    char *key; /* what is looked up: the string's bytes, or the number in 8 bytes */
     size_t key_len;
-    char *name;    /* NUL-terminated UTF-8 (a string may hold NULs itself: name_len) */
+    char *name; /* NUL-terminated UTF-8 (a string may hold NULs itself: name_len) */
     size_t name_len;
 };
 
@@ -35,8 +35,8 @@ struct train_classes {
     uint32_t n;
     uint32_t cap;
     struct train_class *list;
-    uint32_t *slots;   /* open addressing over list: index + 1, 0 = free */
-    uint32_t n_slots;  /* a power of two */
+    uint32_t *slots;  /* open addressing over list: index + 1, 0 = free */
+    uint32_t n_slots; /* a power of two */
 };
 
 /* Whether labels of this type can be classes; if so *ret_kind. */

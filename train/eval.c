@@ -20,10 +20,10 @@ struct eval {
     const struct train_env *env;
     struct train_feed *feed;
     struct train_eval out;
-    struct train_classes strangers;   /* labels that are no class */
+    struct train_classes strangers; /* labels that are no class */
     uint64_t *stranger_rows;
     uint32_t cap_strangers;
-    int32_t *predicted, *labels;      /* per row of a batch */
+    int32_t *predicted, *labels; /* per row of a batch */
     uint64_t stall_ns;
 };
 
@@ -102,9 +102,8 @@ tell(const struct eval *e, uint64_t start_ns)
         .step = e->out.n_rows,
         .samples = e->out.n_rows,
         .samples_per_second = wall > 0 ? (double)e->out.n_rows / wall : 0,
-        .accuracy = e->out.totals.rows
-                        ? (double)e->out.totals.correct / (double)e->out.totals.rows
-                        : 0,
+        .accuracy =
+            e->out.totals.rows ? (double)e->out.totals.correct / (double)e->out.totals.rows : 0,
     };
 
     if (e->env->progress != NULL)
@@ -173,8 +172,8 @@ add_classes(struct train_eval *out, const struct train_classes *from, const uint
     for (uint32_t i = 0; i < from->n; i++) {
         struct train_eval_class *c = &list[out->n_classes];
 
-        *c = (struct train_eval_class){copy_name(&from->list[i]), from->list[i].name_len, known,
-                                       rows ? rows[i] : 0, 0, 0};
+        *c = (struct train_eval_class){
+            copy_name(&from->list[i]), from->list[i].name_len, known, rows ? rows[i] : 0, 0, 0};
         if (c->name == NULL)
             return base_fail(err, -ENOMEM, "a list of classes");
         out->n_classes++;

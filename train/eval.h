@@ -10,21 +10,21 @@
 /* One class of the model, or a label of the data that is no class of the model: its rows count as
  * wrong, and it is never predicted. */
 struct train_eval_class {
-    char *name;        /* may hold NULs: name_len */
+    char *name; /* may hold NULs: name_len */
     size_t name_len;
     bool known;
-    uint64_t rows;     /* with this label */
+    uint64_t rows; /* with this label */
     uint64_t predicted;
-    uint64_t correct;  /* both */
+    uint64_t correct; /* both */
 };
 
 struct train_eval {
     struct train_totals totals;
     struct train_eval_class *classes; /* the model's in order, then others as they were met */
     uint32_t n_classes;
-    uint64_t n_rows;                  /* read */
+    uint64_t n_rows; /* read */
     double seconds, samples_per_second, stall_fraction;
-    bool stopped;                     /* env->stop said so: the numbers are of a part */
+    bool stopped; /* env->stop said so: the numbers are of a part */
 };
 
 /* Evaluate on all that feed gives; column 0 of its batches is the label. Rows without a label are

@@ -16,22 +16,22 @@
 
 /* One step. Everything is borrowed from the feed until release. */
 struct train_batch {
-    uint64_t step;                          /* counted over all epochs */
-    uint32_t epoch;                         /* from 0 */
+    uint64_t step;  /* counted over all epochs */
+    uint32_t epoch; /* from 0 */
     uint32_t n_rows;
     uint32_t n_partitions;
     uint32_t n_cols;
-    const uint32_t *partition_first;        /* n_partitions + 1 row positions */
-    const struct shard_array *const *cols;  /* n_cols, in the order asked for */
-    void *owner;                            /* the feed's */
+    const uint32_t *partition_first;       /* n_partitions + 1 row positions */
+    const struct shard_array *const *cols; /* n_cols, in the order asked for */
+    void *owner;                           /* the feed's */
 };
 
 struct train_feed_plan {
     uint32_t batch_size, partitions, window, epochs;
-    uint64_t n_rows;           /* of the split */
+    uint64_t n_rows; /* of the split */
     uint64_t steps_per_epoch;
-    uint64_t stop_step;        /* one past the last step of all epochs */
-    uint64_t memory_min;       /* the smallest budget that this plan works with */
+    uint64_t stop_step;  /* one past the last step of all epochs */
+    uint64_t memory_min; /* the smallest budget that this plan works with */
     char snapshot[33];
 };
 
@@ -53,9 +53,9 @@ struct train_feed_opts {
     uint32_t n_columns;
     uint32_t batch_size, partitions, window, epochs;
     uint32_t threads;
-    bool as_stored;            /* no shuffle */
+    bool as_stored; /* no shuffle */
     uint64_t seed;
-    uint64_t memory;           /* bytes for the loader; 0 = its default */
+    uint64_t memory; /* bytes for the loader; 0 = its default */
     uint64_t start_step;
 };
 

@@ -17,7 +17,7 @@ struct loader_feed {
     struct shard_loader *loader;
     const struct shard_array **cols; /* of the batch that is out; one at a time */
     uint32_t n_cols;
-    bool out;                        /* a batch was handed out and not yet released */
+    bool out; /* a batch was handed out and not yet released */
 };
 
 static int

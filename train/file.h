@@ -12,9 +12,9 @@
 #include "train/model.h"
 
 struct train_file {
-    int dirfd;         /* borrowed */
-    int fd;            /* -1: nothing begun */
-    char name[64];     /* what it will be called */
+    int dirfd;     /* borrowed */
+    int fd;        /* -1: nothing begun */
+    char name[64]; /* what it will be called */
     char temp[80];
 };
 

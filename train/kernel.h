@@ -25,14 +25,13 @@ typedef TRAIN_REAL train_real;
 
 #define TRAIN_LANES 16u
 /* 16 numbers; one cache line of float. Loads and stores need the alignment of the number only. */
-typedef train_real train_vec
-    __attribute__((vector_size(TRAIN_LANES * sizeof(train_real)), aligned(sizeof(train_real)),
-                   may_alias));
+typedef train_real train_vec __attribute__((vector_size(TRAIN_LANES * sizeof(train_real)),
+                                            aligned(sizeof(train_real)), may_alias));
 
 /* One contribution to one row of the table: what a row of the batch adds through one feature. */
 struct train_entry {
-    uint32_t id;   /* row of the table */
-    uint32_t row;  /* row within the slice: whose gradient */
+    uint32_t id;  /* row of the table */
+    uint32_t row; /* row within the slice: whose gradient */
 };
 
 /* 1, 2, 4, 8, 16, then multiples of 16: a row never crosses cache lines without need. */

@@ -19,8 +19,8 @@
 static float *
 map_floats(uint64_t n)
 {
-    void *p = mmap(NULL, n * sizeof(float), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                   0);
+    void *p =
+        mmap(NULL, n * sizeof(float), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (p == MAP_FAILED)
         return NULL;
@@ -206,16 +206,24 @@ train_model_tensors(const struct train_model *m, struct train_tensor ret[TRAIN_T
     const uint64_t n_dense_rows = m->n_dense / m->stride;
     unsigned n = 0;
 
-    ret[n++] = (struct train_tensor){text ? "embedding" : "weight", m->table, m->n_table, m->width,
-                                     m->stride, false, false};
-    ret[n++] = (struct train_tensor){text ? "output" : "bias", m->dense, n_dense_rows, m->width,
-                                     m->stride, !text, false};
+    ret[n++] = (struct train_tensor){
+        text ? "embedding" : "weight", m->table, m->n_table, m->width, m->stride, false, false};
+    ret[n++] = (struct train_tensor){
+        text ? "output" : "bias", m->dense, n_dense_rows, m->width, m->stride, !text, false};
     if (m->table_squares != NULL) {
         ret[n++] = (struct train_tensor){text ? "embedding.squares" : "weight.squares",
-                                         m->table_squares, m->n_table, m->width, m->stride, false,
+                                         m->table_squares,
+                                         m->n_table,
+                                         m->width,
+                                         m->stride,
+                                         false,
                                          true};
         ret[n++] = (struct train_tensor){text ? "output.squares" : "bias.squares",
-                                         m->dense_squares, n_dense_rows, m->width, m->stride, !text,
+                                         m->dense_squares,
+                                         n_dense_rows,
+                                         m->width,
+                                         m->stride,
+                                         !text,
                                          true};
     }
     return n;

@@ -27,24 +27,24 @@ struct train_model_opts {
     enum train_model_kind kind;
     enum train_optimizer optimizer;
     uint32_t n_classes;
-    uint32_t dim;         /* text: width of the embedding */
-    uint64_t n_table;     /* rows of the table to begin with */
-    bool growable;        /* linear: more rows as they are needed */
-    bool trainable;       /* false: no optimiser state */
-    uint64_t memory;      /* bytes that it may take; 0 = TRAIN_MODEL_MEMORY */
-    uint64_t seed;        /* of the embedding's start */
+    uint32_t dim;     /* text: width of the embedding */
+    uint64_t n_table; /* rows of the table to begin with */
+    bool growable;    /* linear: more rows as they are needed */
+    bool trainable;   /* false: no optimiser state */
+    uint64_t memory;  /* bytes that it may take; 0 = TRAIN_MODEL_MEMORY */
+    uint64_t seed;    /* of the embedding's start */
 };
 
 #define TRAIN_MODEL_MEMORY (UINT64_C(4) << 30)
 
 struct train_model {
     struct train_model_opts opts;
-    uint32_t n_outputs;     /* scores of a row */
-    uint32_t width, stride; /* of a table row */
-    uint64_t n_table;       /* rows in use */
-    uint64_t cap_table;     /* rows that there is memory for */
-    uint64_t n_dense;       /* floats in dense */
-    float *table, *table_squares;   /* squares: NULL but for Adagrad */
+    uint32_t n_outputs;           /* scores of a row */
+    uint32_t width, stride;       /* of a table row */
+    uint64_t n_table;             /* rows in use */
+    uint64_t cap_table;           /* rows that there is memory for */
+    uint64_t n_dense;             /* floats in dense */
+    float *table, *table_squares; /* squares: NULL but for Adagrad */
     float *dense, *dense_squares;
 };
 
@@ -54,8 +54,8 @@ struct train_tensor {
     float *data;
     uint64_t rows;
     uint32_t width, stride;
-    bool vector;            /* of one dimension: [width] */
-    bool state;             /* of the optimiser, not of the model */
+    bool vector; /* of one dimension: [width] */
+    bool state;  /* of the optimiser, not of the model */
 };
 #define TRAIN_TENSORS_MAX 4
 
@@ -63,8 +63,8 @@ struct train_tensor {
 uint64_t train_model_bytes(const struct train_model_opts *o);
 /* The model before its first step: embedding uniform in +-1/dim by seed and position, all else
  * zero. SHARD_ELIMIT above opts->memory, -ENOMEM. */
-SHARD_NODISCARD int train_model_new(const struct train_model_opts *o, struct train_model **ret_model,
-                                    struct shard_error *err);
+SHARD_NODISCARD int train_model_new(const struct train_model_opts *o,
+                                    struct train_model **ret_model, struct shard_error *err);
 void train_model_free(struct train_model *m); /* accepts NULL */
 
 /* Make the table at least n_rows long; new rows are zero. */

@@ -8,7 +8,7 @@
 #include "lib/compiler.h"
 #include "lib/hash.h"
 
-#define SEED_WORD     1u          /* of XXH3 over a word */
+#define SEED_WORD     1u /* of XXH3 over a word */
 #define START_GRAM    0xcbf29ce484222325u
 #define START_RUN     0x9e3779b97f4a7c15u
 #define PRIME_GRAM    0x100000001b3u /* FNV's: one multiplication per byte, shared by n-grams */
@@ -19,7 +19,7 @@ struct out {
     uint32_t *ids;
     size_t n;
     uint32_t buckets;
-    const char *table;   /* rows to prefetch, or NULL */
+    const char *table; /* rows to prefetch, or NULL */
     size_t row_bytes;
 };
 

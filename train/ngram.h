@@ -22,9 +22,9 @@
 #define TRAIN_ROW_IDS_MAX 65536u
 
 struct train_ngram_opts {
-    uint32_t word_ngrams;  /* longest run of words, 1 = single words only */
-    uint32_t minn, maxn;   /* characters; maxn 0 = no character n-grams */
-    uint32_t buckets;      /* at least 1 */
+    uint32_t word_ngrams; /* longest run of words, 1 = single words only */
+    uint32_t minn, maxn;  /* characters; maxn 0 = no character n-grams */
+    uint32_t buckets;     /* at least 1 */
 };
 
 /* Write the features of text to ids (room for TRAIN_ROW_IDS_MAX); returns their number, at least 1.

@@ -84,9 +84,8 @@ check_batches(struct train_options *o, struct shard_error *err)
     if (o->partitions == 0)
         o->partitions = gcd(o->batch_size, 16);
     if (o->batch_size % o->partitions != 0)
-        return base_fail(err, SHARD_EPARSE,
-                         "--batch-size %u is not a multiple of --partitions %u", o->batch_size,
-                         o->partitions);
+        return base_fail(err, SHARD_EPARSE, "--batch-size %u is not a multiple of --partitions %u",
+                         o->batch_size, o->partitions);
     if (o->slices == 0) {
         o->slices = BASE_MIN(o->partitions, 8u);
         while (o->partitions % o->slices != 0)
@@ -192,8 +191,9 @@ guess_columns(struct train_options *o, const struct shard_dataset *ds, struct sh
     }
     if (n == 1)
         return set_one_column(o, only, err);
-    return fail_columns(ds, text ? "say which column to learn from: --text COLUMN"
-                                 : "say which columns to learn from: --features COLUMN,...",
+    return fail_columns(ds,
+                        text ? "say which column to learn from: --text COLUMN"
+                             : "say which columns to learn from: --features COLUMN,...",
                         err);
 }
 
@@ -334,8 +334,9 @@ resolve_label(struct train_options *o, const struct shard_dataset *ds, enum trai
     }
     f = shard_dataset_field(ds, (uint32_t)col);
     if (!train_label_kind_of(f->type, kind)) {
-        (void)snprintf(what, sizeof(what), "the label column \"%.100s\" is %s, which names no class",
-                       o->label, shard_field_type_name(f, type));
+        (void)snprintf(what, sizeof(what),
+                       "the label column \"%.100s\" is %s, which names no class", o->label,
+                       shard_field_type_name(f, type));
         return fail_columns(ds, what, err);
     }
     *ret_col = (uint32_t)col;
@@ -383,11 +384,11 @@ train_spec_fits(const struct train_spec *s, const struct shard_dataset *ds, bool
         r = check_column(&s->o, ds, s->o.columns[i], err);
     if (r < 0)
         return r;
-    *ret_label = label != NULL && train_label_kind_of(label->type, &kind) &&
-                 kind == s->classes.kind;
+    *ret_label =
+        label != NULL && train_label_kind_of(label->type, &kind) && kind == s->classes.kind;
     if (need_label && !*ret_label) {
-        (void)snprintf(what, sizeof(what), "there is no column \"%.200s\" with labels as in training",
-                       s->o.label);
+        (void)snprintf(what, sizeof(what),
+                       "there is no column \"%.200s\" with labels as in training", s->o.label);
         return fail_columns(ds, what, err);
     }
     return 0;

@@ -16,22 +16,22 @@ enum train_schedule { TRAIN_LR_LINEAR = 0, TRAIN_LR_CONSTANT = 1 };
 
 struct train_options {
     enum train_model_kind model;
-    enum train_source_kind input;     /* resolved from the columns */
+    enum train_source_kind input; /* resolved from the columns */
     enum train_optimizer optimizer;
     enum train_schedule schedule;
-    char *dataset;                    /* path; strings are owned, NULL = default */
+    char *dataset; /* path; strings are owned, NULL = default */
     char *split, *label;
-    char **columns;                   /* what features are made of: text, or --features */
+    char **columns; /* what features are made of: text, or --features */
     uint32_t n_columns;
     uint32_t epochs, batch_size, partitions, slices, window;
     uint32_t dim, word_ngrams, minn, maxn, buckets;
-    double lr;                        /* 0 = default */
+    double lr; /* 0 = default */
     uint64_t seed;
     /* Without influence on the result: */
     uint32_t threads;
-    uint64_t memory;                  /* bytes for model and loader; 0 = the loader's default */
-    uint64_t checkpoint_steps;        /* 0 = by time */
-    uint32_t checkpoint_seconds;      /* 0 = TRAIN_CHECKPOINT_SECONDS */
+    uint64_t memory;             /* bytes for model and loader; 0 = the loader's default */
+    uint64_t checkpoint_steps;   /* 0 = by time */
+    uint32_t checkpoint_seconds; /* 0 = TRAIN_CHECKPOINT_SECONDS */
 };
 
 #define TRAIN_CHECKPOINT_SECONDS 60u
@@ -41,8 +41,8 @@ struct train_options {
 struct train_spec {
     struct train_options o;
     struct train_classes classes;
-    char snapshot[33];        /* of the dataset that it learns from */
-    uint64_t model_hash;      /* of a finished model that was loaded, else 0 */
+    char snapshot[33];   /* of the dataset that it learns from */
+    uint64_t model_hash; /* of a finished model that was loaded, else 0 */
 };
 
 void train_spec_init(struct train_spec *s);

@@ -25,8 +25,8 @@
 #define CONFIG_FILE  "config.json"
 #define METRICS_FILE "metrics.jsonl"
 #define CONFIG_MAX   (64u << 20)
-#define POLL_MS      100   /* how long a signal may go unseen while the feed is slow */
-#define INTERVALS    200u  /* lines of metrics in a whole run, about */
+#define POLL_MS      100  /* how long a signal may go unseen while the feed is slow */
+#define INTERVALS    200u /* lines of metrics in a whole run, about */
 
 struct run {
     int dirfd;
@@ -38,11 +38,11 @@ struct run {
     struct train_step *step;
     struct train_position pos;
     uint64_t config_hash;
-    uint64_t interval;               /* steps */
-    struct train_totals recent;      /* since the last line of metrics */
+    uint64_t interval;          /* steps */
+    struct train_totals recent; /* since the last line of metrics */
     uint64_t start_ns, stall_ns, save_ns, last_save_ns;
     uint64_t start_samples;
-    double start_seconds;            /* pos.seconds of earlier processes */
+    double start_seconds; /* pos.seconds of earlier processes */
 };
 
 /* ---- the directory ---- */
@@ -255,8 +255,7 @@ write_metrics(struct run *run, double lr, struct shard_error *err)
     obj = json_pack("{s:I, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)s.step,
                     "epoch", (int)s.epoch, "samples", (json_int_t)s.samples, "loss", s.loss,
                     "accuracy", s.accuracy, "lr", s.lr, "seconds", run->pos.seconds,
-                    "samples_per_second", s.samples_per_second, "stall_fraction",
-                    s.stall_fraction);
+                    "samples_per_second", s.samples_per_second, "stall_fraction", s.stall_fraction);
     text = obj ? json_dumps(obj, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(obj);
     if (text == NULL)
@@ -303,8 +302,8 @@ static bool
 checkpoint_is_due(const struct run *run)
 {
     const struct train_options *o = &run->spec->o;
-    const uint64_t seconds = o->checkpoint_seconds ? o->checkpoint_seconds
-                                                   : TRAIN_CHECKPOINT_SECONDS;
+    const uint64_t seconds =
+        o->checkpoint_seconds ? o->checkpoint_seconds : TRAIN_CHECKPOINT_SECONDS;
 
     if (run->pos.step == run->feed->plan.stop_step)
         return false;
@@ -409,11 +408,12 @@ fail_budget(const struct run *run, const struct train_feed_opts *opts, uint64_t 
     feed->close(feed);
     train_spec_model_opts(run->spec, true, &mo);
     least = mo.growable ? 2 * least : least + model_bytes; /* what grows has half of it all */
-    return base_fail(err, SHARD_EBUDGET,
-                     "--memory %" PRIu64 " is too small for this model and this order of rows: at "
-                     "least %" PRIu64 " bytes (%" PRIu64
-                     "M) will do; or take fewer --buckets, a smaller --window or fewer --partitions",
-                     run->spec->o.memory, least, (least >> 20) + 1);
+    return base_fail(
+        err, SHARD_EBUDGET,
+        "--memory %" PRIu64 " is too small for this model and this order of rows: at "
+        "least %" PRIu64 " bytes (%" PRIu64
+        "M) will do; or take fewer --buckets, a smaller --window or fewer --partitions",
+        run->spec->o.memory, least, (least >> 20) + 1);
 }
 
 static int
@@ -444,7 +444,9 @@ open_feed(struct run *run, uint64_t start_step, struct shard_error *err)
         .epochs = o->epochs,
         .threads = o->threads,
         .seed = o->seed,
-        .memory = o->memory > model_bytes ? o->memory - model_bytes : o->memory ? 1 : 0,
+        .memory = o->memory > model_bytes ? o->memory - model_bytes
+                  : o->memory             ? 1
+                                          : 0,
         .start_step = start_step,
     };
     r = run->env->open_feed(run->env->user, &fo, &run->feed, err);

@@ -21,16 +21,16 @@ struct train_status {
     uint64_t step, n_steps;
     uint32_t epoch, n_epochs;
     uint64_t samples;
-    double loss;                /* mean of the last interval */
+    double loss; /* mean of the last interval */
     double accuracy;
     double lr;
-    double samples_per_second;  /* since this process began */
-    double stall_fraction;      /* of its wall time */
+    double samples_per_second; /* since this process began */
+    double stall_fraction;     /* of its wall time */
 };
 
 struct train_env {
     train_feed_open_fn *open_feed; /* train_feed_open_loader, or what a test has */
-    bool (*stop)(void *user);   /* true: write a checkpoint and return; may be NULL */
+    bool (*stop)(void *user);      /* true: write a checkpoint and return; may be NULL */
     void (*progress)(void *user, const struct train_status *status); /* may be NULL */
     void (*warn)(void *user, const char *text);                      /* may be NULL */
     void *user;
@@ -39,14 +39,14 @@ struct train_env {
 };
 
 struct train_result {
-    bool finished;              /* the model was written */
-    bool was_finished;          /* resume: there was nothing left to do */
+    bool finished;     /* the model was written */
+    bool was_finished; /* resume: there was nothing left to do */
     uint64_t step, n_steps;
-    struct train_totals epoch;  /* of the last epoch: each row before it was learnt from */
-    uint64_t samples;           /* over all epochs */
-    double seconds;             /* in the training loop, over all processes of the run */
+    struct train_totals epoch; /* of the last epoch: each row before it was learnt from */
+    uint64_t samples;          /* over all epochs */
+    double seconds;            /* in the training loop, over all processes of the run */
     double samples_per_second, stall_fraction; /* of this process */
-    double save_seconds;        /* checkpoints and model */
+    double save_seconds;                       /* checkpoints and model */
     uint64_t model_hash;
 };
 

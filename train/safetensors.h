@@ -22,7 +22,6 @@ SHARD_NODISCARD int train_safetensors_write(int dirfd, const struct train_model 
 /* Read dirfd/model.safetensors: *ret_spec (initialised by the call, done by the caller) and the
  * model, not trainable, its hash checked. ret_model NULL: only the spec, the numbers unread. */
 SHARD_NODISCARD int train_safetensors_read(int dirfd, struct train_spec *ret_spec,
-                                           struct train_model **ret_model,
-                                           struct shard_error *err);
+                                           struct train_model **ret_model, struct shard_error *err);
 
 #endif

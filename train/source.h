@@ -16,9 +16,9 @@ enum train_source_kind {
 
 struct train_source {
     enum train_source_kind kind;
-    uint32_t col0, n_cols;           /* the batch's columns that it reads */
-    uint32_t buckets;                /* sparse: hash into so many; 0 = indices as they are */
-    struct train_ngram_opts ngram;   /* text */
+    uint32_t col0, n_cols;         /* the batch's columns that it reads */
+    uint32_t buckets;              /* sparse: hash into so many; 0 = indices as they are */
+    struct train_ngram_opts ngram; /* text */
 };
 
 /* A buffer of features; vals is NULL where every value is 1. */

@@ -12,25 +12,25 @@
 #include "lib/fail.h"
 #include "train/kernel.h"
 
-#define N_OWNERS      32u   /* ranges of the table; some per thread, so that they balance */
-#define SMALL_STEP    6000u /* features: below, waking a team costs more than it saves */
+#define N_OWNERS   32u   /* ranges of the table; some per thread, so that they balance */
+#define SMALL_STEP 6000u /* features: below, waking a team costs more than it saves */
 
 /* One slice's part of a step; touched by one thread at a time. */
 struct slice {
-    struct train_features features;   /* of all its rows, one after another */
-    size_t *ends;                     /* per row: where its features end */
-    float *grads;                     /* per row: the gradient by its features' table rows */
-    struct train_entry *entries;      /* contributions, sorted by owner */
-    float *entry_vals;                /* their values, where the source has values */
+    struct train_features features; /* of all its rows, one after another */
+    size_t *ends;                   /* per row: where its features end */
+    float *grads;                   /* per row: the gradient by its features' table rows */
+    struct train_entry *entries;    /* contributions, sorted by owner */
+    float *entry_vals;              /* their values, where the source has values */
     size_t owner_first[N_OWNERS + 1];
-    float *dense_grad;                /* n_dense, then: */
-    float *hidden, *scores;           /* scratch of one row */
+    float *dense_grad;      /* n_dense, then: */
+    float *hidden, *scores; /* scratch of one row */
     size_t cap_rows, cap_entries;
-    uint32_t row0, n_rows;            /* of the batch */
-    double max_hidden;                /* longest hidden vector, squared */
+    uint32_t row0, n_rows; /* of the batch */
+    double max_hidden;     /* longest hidden vector, squared */
     uint64_t max_id;
     struct train_totals totals;
-    int status;                       /* first failure */
+    int status; /* first failure */
 };
 
 struct train_step {

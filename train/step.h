@@ -41,19 +41,19 @@
 #define TRAIN_SCORE_STEP_MAX 2.0
 
 struct train_totals {
-    double loss;          /* sum over rows with a known class */
-    uint64_t rows;        /* rows with a label */
-    uint64_t correct;     /* of them, those predicted before they were learnt from */
-    uint64_t unlabelled;  /* rows whose label is null */
-    uint64_t unknown;     /* rows (in rows, not in loss) whose label is no class */
-    uint64_t features;    /* of all rows */
+    double loss;         /* sum over rows with a known class */
+    uint64_t rows;       /* rows with a label */
+    uint64_t correct;    /* of them, those predicted before they were learnt from */
+    uint64_t unlabelled; /* rows whose label is null */
+    uint64_t unknown;    /* rows (in rows, not in loss) whose label is no class */
+    uint64_t features;   /* of all rows */
 };
 
 void train_totals_add(struct train_totals *t, const struct train_totals *more);
 
 struct train_step_opts {
-    uint32_t n_slices;   /* V; divides the feed's partitions */
-    uint32_t n_threads;  /* of the team; does not change results */
+    uint32_t n_slices;  /* V; divides the feed's partitions */
+    uint32_t n_threads; /* of the team; does not change results */
 };
 
 struct train_step;

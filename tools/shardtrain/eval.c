@@ -57,7 +57,9 @@ open_feed(const struct args *x, const struct train_spec *spec, uint64_t model_by
         .epochs = 1,
         .threads = x->threads,
         .as_stored = true,
-        .memory = x->memory == 0 ? 0 : x->memory > model_bytes ? x->memory - model_bytes : 1,
+        .memory = x->memory == 0            ? 0
+                  : x->memory > model_bytes ? x->memory - model_bytes
+                                            : 1,
     };
     struct shard_dataset *ds = NULL;
     bool label;
@@ -158,9 +160,8 @@ report_text(const struct train_eval *e, const char *split)
         print_share(train_eval_f1(c));
         printf("%s\n", c->known ? "" : "  (no class of the model)");
     }
-    printf("%s of %s: accuracy %.4f, loss %.4f, %.2f s\n",
-           base_human_count(e->totals.rows, count), split, accuracy(&e->totals),
-           mean_loss(&e->totals), e->seconds);
+    printf("%s of %s: accuracy %.4f, loss %.4f, %.2f s\n", base_human_count(e->totals.rows, count),
+           split, accuracy(&e->totals), mean_loss(&e->totals), e->seconds);
     return CLI_OK;
 }
 
@@ -197,8 +198,8 @@ run(struct args *x, struct verb_watch *watch)
     else if (e.stopped)
         cli_message("stopped after %" PRIu64 " rows", e.n_rows);
     else
-        status = cli_json() ? report_json(&e, x->split, spec.model_hash)
-                            : report_text(&e, x->split);
+        status =
+            cli_json() ? report_json(&e, x->split, spec.model_hash) : report_text(&e, x->split);
     train_eval_done(&e);
     if (feed != NULL)
         feed->close(feed);
@@ -218,11 +219,20 @@ verb_eval(int argc, char **argv)
     cli_args_init(&a, &usage, argc, argv);
     while ((id = cli_args_next(&a)) > 0)
         switch (id) {
-        case OPT_SPLIT: x.split = a.value; break;
-        case OPT_THREADS: cli_arg_unsigned(&a, 1, 1024, &x.threads); break;
-        case OPT_MEMORY: cli_arg_size(&a, &x.memory); break;
-        case OPT_PROGRESS: cli_arg_progress(&a, &watch.mode); break;
-        default: break;
+        case OPT_SPLIT:
+            x.split = a.value;
+            break;
+        case OPT_THREADS:
+            cli_arg_unsigned(&a, 1, 1024, &x.threads);
+            break;
+        case OPT_MEMORY:
+            cli_arg_size(&a, &x.memory);
+            break;
+        case OPT_PROGRESS:
+            cli_arg_progress(&a, &watch.mode);
+            break;
+        default:
+            break;
         }
     if (id < 0)
         return a.status;

@@ -17,7 +17,6 @@
 #include "train/safetensors.h"
 #include "train/step.h"
 
-
 enum { OPT_INPUT_FORMAT = 1, OPT_TOP, OPT_JSON };
 
 static const struct cli_opt opts[] = {
@@ -33,10 +32,12 @@ static const struct cli_opt opts[] = {
 static const struct cli_usage usage = {
     "RUN [INPUT]",
     "Predict a label for every record of INPUT (a file; default or -: standard input), and write\n"
-    "{\"label\": ..., \"score\": ...} for each, in order. A line is a text, or a libsvm line for a\n"
+    "{\"label\": ..., \"score\": ...} for each, in order. A line is a text, or a libsvm line for "
+    "a\n"
     "model over a sparse column; JSON records hold the model's columns by name.",
     opts,
-    "A record that cannot be understood gives {\"error\": ..., \"line\": N} in its place, and 3 as\n"
+    "A record that cannot be understood gives {\"error\": ..., \"line\": N} in its place, and 3 "
+    "as\n"
     "the exit status."};
 
 struct predict {
@@ -46,7 +47,7 @@ struct predict {
     struct train_source source;
     struct records records;
     float *probabilities;
-    uint32_t *order;     /* scratch: classes by score */
+    uint32_t *order; /* scratch: classes by score */
     uint64_t line, n_bad;
     unsigned top;
 };
@@ -204,9 +205,9 @@ load(struct predict *p, const char *run, bool *json, int format, const char *inp
                       "%s has no finished model; go on with: shardtrain resume %s", run, run);
     if (r < 0)
         return r;
-    *json = format == 2 || (format == 0 && (p->spec.o.input == TRAIN_SOURCE_NUMBERS ||
-                                            (dot && (strcmp(dot, ".jsonl") == 0 ||
-                                                     strcmp(dot, ".ndjson") == 0))));
+    *json = format == 2 ||
+            (format == 0 && (p->spec.o.input == TRAIN_SOURCE_NUMBERS ||
+                             (dot && (strcmp(dot, ".jsonl") == 0 || strcmp(dot, ".ndjson") == 0))));
     if (!*json && p->spec.o.input == TRAIN_SOURCE_NUMBERS)
         return base_fail(err, SHARD_EPARSE,
                          "this model reads columns of numbers: give it JSON records");
@@ -264,9 +265,14 @@ verb_predict(int argc, char **argv)
     cli_args_init(&a, &usage, argc, argv);
     while ((id = cli_args_next(&a)) > 0)
         switch (id) {
-        case OPT_INPUT_FORMAT: cli_arg_word(&a, formats, &format); break;
-        case OPT_TOP: cli_arg_unsigned(&a, 1, TRAIN_CLASSES_MAX, &p.top); break;
-        default: break;
+        case OPT_INPUT_FORMAT:
+            cli_arg_word(&a, formats, &format);
+            break;
+        case OPT_TOP:
+            cli_arg_unsigned(&a, 1, TRAIN_CLASSES_MAX, &p.top);
+            break;
+        default:
+            break;
         }
     if (id < 0)
         return a.status;

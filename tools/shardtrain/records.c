@@ -139,7 +139,8 @@ add_sparse_json(struct records *r, json_t *obj, struct shard_error *err)
     json_t *value;
     int status = 0;
 
-    json_object_foreach(obj, key, value) {
+    json_object_foreach(obj, key, value)
+    {
         uint32_t index = 0;
         const char *end;
 
@@ -221,7 +222,7 @@ records_add(struct records *r, const char *line, size_t len, struct shard_error 
         r->indices.len = indices;
         for (uint32_t i = 0; wide && i < r->spec->o.n_columns; i++) {
             r->values[i].len = r->n_rows * sizeof(double);
-            r->validity[i][r->n_rows / 8] &= (uint8_t)~(1u << (r->n_rows % 8));
+            r->validity[i][r->n_rows / 8] &= (uint8_t) ~(1u << (r->n_rows % 8));
         }
         return status;
     }

@@ -37,13 +37,20 @@ verb_resume(int argc, char **argv)
     cli_args_init(&a, &usage, argc, argv);
     while ((id = cli_args_next(&a)) > 0)
         switch (id) {
-        case OPT_THREADS: cli_arg_unsigned(&a, 1, 1024, &over.threads); break;
-        case OPT_MEMORY: cli_arg_size(&a, &over.memory); break;
+        case OPT_THREADS:
+            cli_arg_unsigned(&a, 1, 1024, &over.threads);
+            break;
+        case OPT_MEMORY:
+            cli_arg_size(&a, &over.memory);
+            break;
         case OPT_CHECKPOINT_EVERY:
             verb_arg_checkpoint(&a, &over.checkpoint_steps, &over.checkpoint_seconds);
             break;
-        case OPT_PROGRESS: cli_arg_progress(&a, &watch.mode); break;
-        default: break;
+        case OPT_PROGRESS:
+            cli_arg_progress(&a, &watch.mode);
+            break;
+        default:
+            break;
         }
     if (id < 0 || !cli_args_one(&a, "run", &run))
         return a.status;

@@ -152,8 +152,7 @@ verb_report_run(const char *dir, const struct train_result *res)
                     base_human_count(res->samples, count), res->seconds, res->samples_per_second,
                     100 * res->stall_fraction);
         cli_message("last epoch: loss %.4f, accuracy %.4f (each row before it was learnt from)",
-                    t->loss / (double)(t->rows - t->unknown),
-                    (double)t->correct / (double)t->rows);
+                    t->loss / (double)(t->rows - t->unknown), (double)t->correct / (double)t->rows);
         if (t->unlabelled > 0)
             cli_message("%s rows of an epoch have no label and were left out",
                         base_human_count(t->unlabelled, count));
