@@ -288,9 +288,8 @@ void loader_groups_free(struct shard_loader *l);
 void loader_read_done(struct shard_loader *l, struct loader_read *rd);
 /* Bytes of a row group's wanted columns, from its footer. */
 struct loader_group_sizes {
-    uint64_t bound;  /* never more than this while decoding */
-    uint64_t held;   /* expected afterwards */
-    uint64_t stored; /* in the file */
+    uint64_t decoded; /* in memory, at most */
+    uint64_t stored;  /* in the file */
 };
 void loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
                         struct loader_group_sizes *ret);

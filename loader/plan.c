@@ -208,7 +208,7 @@ plan_steps(struct shard_loader *l, const struct shard_loader_opts *o, struct sha
 /* What the row groups of the split come to in memory, as far as is known. */
 struct sizes {
     struct loader_group_sizes max;        /* of one row group */
-    uint64_t held_sum;
+    uint64_t decoded_sum;
     uint64_t row_bytes;                   /* of an average row, decoded */
 };
 
@@ -269,21 +269,18 @@ plan_sizes(struct shard_loader *l, struct sizes *ret)
         }
         loader_group_sizes(l, s->footer, l->infos[i].index, &g);
         known_raw += group_raw(l, i);
-        known.bound += g.bound;
-        known.held += g.held;
+        known.decoded += g.decoded;
         known.stored += g.stored;
-        ret->max.bound = BASE_MAX(ret->max.bound, g.bound);
-        ret->max.held = BASE_MAX(ret->max.held, g.held);
+        ret->max.decoded = BASE_MAX(ret->max.decoded, g.decoded);
         ret->max.stored = BASE_MAX(ret->max.stored, g.stored);
     }
-    ret->held_sum = known.held;
+    ret->decoded_sum = known.decoded;
     if (raw_sum > 0) {
-        ret->max.bound = BASE_MAX(ret->max.bound, share_of(raw_max, known.bound, known_raw));
-        ret->max.held = BASE_MAX(ret->max.held, share_of(raw_max, known.held, known_raw));
+        ret->max.decoded = BASE_MAX(ret->max.decoded, share_of(raw_max, known.decoded, known_raw));
         ret->max.stored = BASE_MAX(ret->max.stored, share_of(raw_max, known.stored, known_raw));
-        ret->held_sum += share_of(raw_sum, known.held, known_raw);
+        ret->decoded_sum += share_of(raw_sum, known.decoded, known_raw);
     }
-    ret->row_bytes = l->order.n_rows ? ret->held_sum / l->order.n_rows + 1 : 1;
+    ret->row_bytes = l->order.n_rows ? ret->decoded_sum / l->order.n_rows + 1 : 1;
 }
 
 static void
@@ -319,9 +316,8 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
     l->batch_bytes = loader_block_round(l->batch_bytes);
     batch_min = 4 * l->batch_bytes; /* in the making, spilled, ready, with the consumer */
     groups = (uint64_t)l->n_parts * l->order.window;
-    load_min = l->order.whole ? sizes.held_sum : BASE_MIN(sizes.held_sum, groups * sizes.max.held);
-    in_flight = sizes.max.bound - sizes.max.held +
-                loader_block_round(sizes.max.stored + UINT64_C(8192) * l->n_columns);
+    load_min = l->order.whole ? sizes.decoded_sum : BASE_MIN(sizes.decoded_sum, groups * sizes.max.decoded);
+    in_flight = loader_block_round(sizes.max.stored + UINT64_C(8192) * l->n_columns);
     load_min += in_flight;
     p->memory_min = load_min + batch_min + FOOTERS_MIN;
     p->memory = o->memory ? o->memory : BASE_MAX(MEMORY_DEFAULT, 2 * p->memory_min);
@@ -337,7 +333,7 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
     l->batch_share = BASE_MAX(batch_min, BASE_MIN(p->memory / 8, BATCHES_MAX));
     l->batch_share = BASE_MIN(l->batch_share, p->memory - load_min - l->footers_max);
     l->load_share = p->memory - l->batch_share - l->footers_max;
-    l->keep = sizes.held_sum + in_flight <= l->load_share;
+    l->keep = sizes.decoded_sum + in_flight <= l->load_share;
     plan_ahead(l, threads);
     return 0;
 }

@@ -383,36 +383,44 @@ group_extents(const struct shard_loader *l, const struct fmt_footer *f, uint32_t
     return n;
 }
 
-/* What decoding chunk (group, column) leaves behind: less than its bound where the array can point
- * into the one decompressed page, which it can if all values stand in there. */
-static uint64_t
-chunk_held(const struct fmt_footer *f, uint32_t group, uint32_t column, uint64_t bound)
+/* Whether the array of a chunk will point into its one decompressed page: what the shard says of the
+ * column's encodings tells. A file that lies about them costs memory that was not asked for, at
+ * most as much again, which the account then shows. */
+static bool
+chunk_stays_in_page(const struct fmt_footer *f, uint32_t group, uint32_t column)
 {
     const size_t chunk = (size_t)group * f->n_columns + column;
-    const struct fmt_page *page = &f->pages[f->chunk_first[chunk]];
-    const uint64_t offsets = ((uint64_t)f->group_rows[group] + 1) * sizeof(int32_t);
-    const bool var = shard_type_size(f->schema.fields[column].type) == 0;
+    const uint32_t first = f->chunk_first[chunk];
+    const enum shard_type type = f->schema.fields[column].type;
 
-    if (f->chunk_first[chunk + 1] - f->chunk_first[chunk] != 1 || page->codec != FMT_CODEC_ZSTD ||
-        page->raw_len + (var ? offsets : 0) < page->data_len)
-        return bound;
-    return bound - BASE_MIN(bound, page->data_len - (var ? BASE_MIN(offsets, page->data_len) : 0));
+    if (f->chunk_first[chunk + 1] - first != 1 || f->pages[first].codec != FMT_CODEC_ZSTD)
+        return false;
+    if (type == SHARD_TYPE_STRING || type == SHARD_TYPE_BINARY) /* lengths may be packed */
+        return (f->encodings[column] & 1u << FMT_ENC_DICT) == 0;
+    return f->encodings[column] == 1u << FMT_ENC_PLAIN && fmt_type_is_number(type);
 }
 
 void
 loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
                    struct loader_group_sizes *ret)
 {
-    uint64_t off, len;
+    uint64_t off, len, bound;
     uint32_t i;
 
     memset(ret, 0, sizeof(*ret));
     for (i = 0; i < l->n_columns; i++) {
-        const uint64_t bound = fmt_chunk_decoded_bound(f, group, l->columns[i]);
+        const uint32_t column = l->columns[i];
+        const struct fmt_page *page =
+            &f->pages[f->chunk_first[(size_t)group * f->n_columns + column]];
 
-        fmt_chunk_extent(f, group, l->columns[i], &off, &len);
-        ret->bound += bound;
-        ret->held += chunk_held(f, group, l->columns[i], bound);
+        bound = fmt_chunk_decoded_bound(f, group, column);
+        if (chunk_stays_in_page(f, group, column)) {
+            const uint64_t offsets = ((uint64_t)f->group_rows[group] + 1) * sizeof(int32_t);
+
+            bound -= BASE_MIN(bound, page->data_len - BASE_MIN(offsets, page->data_len));
+        }
+        fmt_chunk_extent(f, group, column, &off, &len);
+        ret->decoded += bound;
         ret->stored += len;
     }
 }
@@ -519,11 +527,11 @@ loader_group_start(struct shard_loader *l, uint32_t index, uint64_t *ret_need)
     loader_group_sizes(l, g->shard->footer, l->infos[index].index, &sizes);
     n = group_extents(l, g->shard->footer, l->infos[index].index, g->shard->direct_fd >= 0,
                       extents, &raw_len);
-    *ret_need = sizes.bound + raw_len;
+    *ret_need = sizes.decoded + raw_len;
     g->reads = calloc(n ? n : 1, sizeof(*g->reads));
     if (g->reads == NULL)
         goto out;
-    r = group_memory(l, g, sizes.bound, raw_len);
+    r = group_memory(l, g, sizes.decoded, raw_len);
     if (r < 0)
         goto out;
     group_enter(l, g, LOADER_GROUP_READING);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -418,6 +419,9 @@ cmd_bench(int argc, char **argv)
         goto out;
     }
     cli_catch_signals();
+    /* Row groups go back to the system when freed, rather than staying as holes in the heap: else
+     * the resident set tells nothing about the budget. */
+    (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
     if (b->step_us)
         (void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* sleep as long as was asked */
     r = run(b, &err);
