@@ -129,9 +129,11 @@ gather_validity(struct shard_array *a, const struct loader_source *src, uint32_t
     }
     memset(bits, 0, (a->n_rows + 7) / 8);
     for (i = 0; i < a->n_rows; i++) {
-        const uint8_t *v = src[i].arrays[c].validity;
-        const unsigned bit = v ? v[src[i].row >> 3] >> (src[i].row & 7) & 1 : 1;
+        const struct shard_array *s = &src[i].arrays[c];
+        unsigned bit = s->validity == NULL;
 
+        if (s->validity && s->n_nulls < s->n_rows) /* where all are null, don't fetch the bit */
+            bit = s->validity[src[i].row >> 3] >> (src[i].row & 7) & 1;
         bits[i >> 3] = (uint8_t)(bits[i >> 3] | bit << (i & 7));
         n_valid += bit;
     }
@@ -196,16 +198,21 @@ gather_offsets(struct shard_array *a, const struct loader_source *src, uint32_t 
 
     out[0] = 0;
     for (i = 0; i < n; i++) {
-        const int32_t *off = src[i].arrays[c].offsets + src[i].row;
+        const struct shard_array *s = &src[i].arrays[c];
 
         if (i + AHEAD_OFFSETS < n) {
-            const struct loader_source *s = &src[i + AHEAD_OFFSETS];
+            const struct loader_source *ahead = &src[i + AHEAD_OFFSETS];
 
-            __builtin_prefetch(s->arrays[c].offsets + s->row);
+            if (ahead->arrays[c].n_values > 0)
+                __builtin_prefetch(ahead->arrays[c].offsets + ahead->row);
         }
-        total += (uint64_t)(off[1] - off[0]);
-        if (BASE_UNLIKELY(total > INT32_MAX))
-            return false;
+        if (s->n_values > 0) { /* where all are empty, don't fetch the offsets */
+            const int32_t *off = s->offsets + src[i].row;
+
+            total += (uint64_t)(off[1] - off[0]);
+            if (BASE_UNLIKELY(total > INT32_MAX))
+                return false;
+        }
         out[i + 1] = (int32_t)total;
     }
     a->n_values = total;
@@ -331,7 +338,7 @@ loader_batch_fill(struct shard_batch *b, uint32_t n_columns, const struct loader
     for (c = 0; c < n_columns; c++) {
         struct shard_array *a = &b->arrays[c];
 
-        if (a->offsets) {
+        if (a->offsets && a->n_values > 0) {
             gather_elements(a, src, c, element_size(a), false, writable(a->values));
             if (a->type == SHARD_TYPE_SPARSE)
                 gather_elements(a, src, c, sizeof(*a->indices), true, writable(a->indices));

@@ -126,12 +126,16 @@ unit_part(struct shard_loader *l, const struct loader_unit *u, uint32_t p, uint6
     }
 }
 
+/* Into the ring, all at once: waking the consumer for every batch would cost more than making it. */
 static void
-unit_deliver(struct shard_loader *l, struct shard_batch *b)
+unit_deliver(struct shard_loader *l, const struct loader_unit *u, uint32_t n)
 {
+    uint32_t s;
+
     (void)pthread_mutex_lock(&l->lock);
-    l->ring[b->step % l->ring_cap] = b;
-    if (l->waiting && b->step == l->head)
+    for (s = 0; s < n; s++)
+        l->ring[(u->step + s) % l->ring_cap] = u->batches[s];
+    if (l->waiting && l->head >= u->step && l->head < u->step + n)
         (void)pthread_cond_signal(&l->ready);
     (void)pthread_mutex_unlock(&l->lock);
 }
@@ -160,13 +164,12 @@ unit_make(struct shard_loader *l, struct loader_unit *u, struct loader_scratch *
         struct shard_batch *b = u->batches[s];
 
         if (made == s && loader_batch_fill(b, l->n_columns, scratch->sources + s * rows_max,
-                                           err) == 0) {
-            unit_deliver(l, b);
+                                           err) == 0)
             made++;
-        } else {
+        else
             shard_batch_unref(b);
-        }
     }
+    unit_deliver(l, u, made);
     return made;
 }
 

@@ -297,7 +297,7 @@ plan_ahead(struct shard_loader *l, uint32_t threads)
     /* The windows behind the open ones, of all parts together, keep the threads busy. */
     n = (2 * (uint64_t)threads + 2 + per_round - 1) / per_round;
     l->windows_max = (uint32_t)(1 + BASE_MAX(n, 1));
-    l->flight_max = 4 * threads + 8;
+    l->flight_max = 2 * threads + 4;
 }
 
 /* The budget: a share for row groups, one for batches, one for footers. */

@@ -1,5 +1,12 @@
 # Tests of loader.
-EXTRA_DIST += tests/data/order_v1.txt tests/order_reference.py docs/order.md
+EXTRA_DIST += tests/data/order_v1.txt tests/order_reference.py docs/order.md \
+	docs/examples/count_rows.c tests/bench/loader.sh
+
+# From outside: the installed library and the example, shardtool bench.
+loader_scripts = tests/check_bench.sh tests/check_install.sh
+TESTS += $(loader_scripts)
+EXTRA_DIST += $(loader_scripts)
+
 
 # Benchmarks: built by hand (tests/bench/loader.sh does), not by make check.
 EXTRA_PROGRAMS = tests/bench/bench_pages tests/bench/make_text
@@ -18,6 +25,10 @@ tests_check_order_LDADD = loader/libloader.la shardfmt/libfmt.la lib/libbase.la 
 
 check_PROGRAMS += tests/check_loader
 TESTS += tests/check_loader
+# The example must compile against the headers as they stand here, too.
+check_PROGRAMS += tests/example_count_rows
+tests_example_count_rows_SOURCES = docs/examples/count_rows.c
+tests_example_count_rows_LDADD = loader/libloader.la shardfmt/libfmt.la lib/libbase.la
 tests_check_loader_SOURCES = tests/check_loader.c tests/loader_util.c tests/loader_util.h \
 	tests/fmt_util.c tests/fmt_util.h
 tests_check_loader_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
