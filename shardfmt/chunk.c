@@ -928,12 +928,14 @@ fmt_chunk_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t col
     const size_t chunk = (size_t)group * f->n_columns + column;
     const uint64_t n_rows = f->group_rows[group];
     uint64_t raw = 0, data = 0, pieces = 0;
+    bool out_of_line = false;
 
     for (uint32_t i = f->chunk_first[chunk]; i < f->chunk_first[chunk + 1]; i++) {
         raw = BASE_MAX(raw, f->pages[i].raw_len);
         data += f->pages[i].data_len;
+        out_of_line |= f->pages[i].data_len > FMT_INLINE_MAX; /* as one such value is longer */
     }
-    if (f->piece_first[group + 1] > f->piece_first[group])
+    if (out_of_line && f->piece_first[group + 1] > f->piece_first[group])
         pieces = 2 * (uint64_t)FMT_INLINE_MAX;
     /* Buffers: page, values with offsets and indices, dictionary offsets, validity; and slack. */
     return raw + data + (n_rows + 2) * sizeof(uint32_t) + n_rows / 8 + pieces +
