@@ -1,2 +1,3 @@
 # docs/: specifications, architecture, man pages, examples.
 dist_man_MANS += docs/shardtool.1
+dist_doc_DATA += README.md docs/architecture.md docs/format.md docs/order.md
