@@ -59,8 +59,8 @@ struct shard_loader_opts {
     uint32_t io;               /* enum shard_io */
     uint32_t flags;            /* SHARD_LOADER_*; unknown bits give -EINVAL */
     uint32_t reserved;         /* 0 */
-    uint64_t memory;           /* bytes for everything the loader holds; 0 = 512 MiB, or what the
-                                * plan needs where that is more */
+    uint64_t memory;           /* bytes for everything the loader holds; 0 = 512 MiB, or twice
+                                * what the plan needs at least where that is more */
     uint64_t start_step;       /* first step, counted over all epochs */
     uint64_t stop_step;        /* one past the last; 0 = to the end */
 };
@@ -145,7 +145,9 @@ SHARD_API const char *shard_limit_advice(uint32_t limit);
 /* ---------------------------------------------------------------------------------- batches */
 
 /* A batch holds the rows of one step that belong to this rank's partitions, partition by
- * partition. Counted; immutable; its memory is private to it. */
+ * partition. In an epoch's last step partitions may have run out: then it holds fewer rows, on some
+ * ranks none, but every rank gets a batch for every step. Counted; immutable; its memory is
+ * private to it, and part of the loader's budget until it is unref'd. */
 SHARD_API struct shard_batch *shard_batch_ref(struct shard_batch *b);
 SHARD_API void shard_batch_unref(struct shard_batch *b); /* accepts NULL; any thread */
 
