@@ -6,10 +6,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "lib/arith.h"
 
 #define BUF_ALIGN   64u
+#define BUF_HUGE    ((size_t)2 << 20) /* from this size on huge pages are asked for: pages that are
+                                       * decompressed and gathered from all over miss the TLB less */
 #define BUF_CAP_MIN 192u
 
 void *
@@ -22,9 +25,12 @@ base_alloc_aligned(size_t len)
     if (base_add_size(len, BASE_BUF_SLACK + BUF_ALIGN - 1, &total) < 0 || total > PTRDIFF_MAX)
         return NULL;
     total &= ~(size_t)(BUF_ALIGN - 1); /* the size must be a multiple, too */
-    p = aligned_alloc(BUF_ALIGN, total);
-    if (p != NULL) /* vector loads may look at the slack; let it be the same on every run */
-        memset((char *)p + len, 0, total - len);
+    if (posix_memalign(&p, total >= BUF_HUGE ? BUF_HUGE : BUF_ALIGN, total) != 0)
+        return NULL;
+    if (total >= BUF_HUGE) /* whole huge pages only, so that no more becomes resident */
+        (void)madvise(p, total & ~(BUF_HUGE - 1), MADV_HUGEPAGE);
+    /* vector loads may look at the slack; let it be the same on every run */
+    memset((char *)p + len, 0, total - len);
     return p;
 }
 

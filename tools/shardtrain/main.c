@@ -1,6 +1,7 @@
 /* shardtrain: learn from datasets. One file per verb; the work is done in train/. */
 #include "config.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -33,5 +34,8 @@ main(int argc, char **argv)
                                                verbs, later};
 
     wait_passively(argv);
+    /* Freed row groups go back to the system rather than stay as holes in the heap: --memory's
+     * promise is about the resident set. */
+    (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
     return cli_main(&program, argc, argv);
 }
