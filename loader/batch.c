@@ -38,6 +38,27 @@ element_size(const struct shard_array *a)
     return shard_type_size(a->type);
 }
 
+uint64_t
+loader_array_bytes(const struct shard_array *a)
+{
+    uint64_t len = a->validity ? (a->n_rows + 7) / 8 : 0;
+
+    if (a->offsets == NULL)
+        return len + (a->type == SHARD_TYPE_BOOL ? (a->n_rows + 7) / 8
+                                                 : a->n_rows * element_size(a));
+    return len + (a->n_rows + 1) * sizeof(*a->offsets) + a->n_values * element_size(a) +
+           (a->type == SHARD_TYPE_SPARSE ? a->n_values * sizeof(*a->indices) : 0);
+}
+
+uint64_t
+loader_batch_bytes(uint64_t n_rows, uint32_t n_columns, uint64_t data_bytes)
+{
+    const uint64_t len = data_bytes + data_bytes / 8 + n_rows * 12 + 1024 +
+                         n_columns * UINT64_C(256);
+
+    return loader_block_round(len);
+}
+
 /* The next len bytes of a block, aligned; base NULL: only count. */
 static void *
 carve(uint8_t *base, size_t *pos, size_t len)
@@ -266,18 +287,6 @@ gather_elements(const struct shard_array *a, const struct loader_source *src, ui
         memcpy(out, run, run_len);
 }
 
-static uint64_t
-array_bytes(const struct shard_array *a)
-{
-    uint64_t len = a->validity ? (a->n_rows + 7) / 8 : 0;
-
-    if (a->offsets == NULL)
-        return len + (a->type == SHARD_TYPE_BOOL ? (a->n_rows + 7) / 8
-                                                 : a->n_rows * element_size(a));
-    return len + (a->n_rows + 1) * sizeof(*a->offsets) + a->n_values * element_size(a) +
-           (a->type == SHARD_TYPE_SPARSE ? a->n_values * sizeof(*a->indices) : 0);
-}
-
 /* Room for the values of the columns whose size only their offsets tell. */
 static int
 batch_values(struct shard_batch *b, uint32_t n_columns)
@@ -343,7 +352,7 @@ loader_batch_fill(struct shard_batch *b, uint32_t n_columns, const struct loader
             if (a->type == SHARD_TYPE_SPARSE)
                 gather_elements(a, src, c, sizeof(*a->indices), true, writable(a->indices));
         }
-        b->data_bytes += array_bytes(a);
+        b->data_bytes += loader_array_bytes(a);
     }
     return 0;
 }

@@ -81,7 +81,8 @@ unit_batch(struct shard_loader *l, const struct loader_unit *u, uint32_t s, stru
         rows += end - begin;
     }
     head.n_rows = (uint32_t)rows;
-    head.len = rows == (uint64_t)l->n_parts * l->order.quota ? l->batch_bytes : 0;
+    if (rows == (uint64_t)l->n_parts * l->order.quota && u->bytes <= u->n_steps * l->batch_bytes)
+        head.len = l->batch_bytes;
     r = loader_batch_new(l->batch_mem, l->schema->fields, l->columns, l->n_columns, &head, ret);
     if (r < 0)
         return r;
@@ -206,7 +207,7 @@ loader_unit_run(struct base_task *task, struct base_worker *worker)
     (void)pthread_mutex_lock(&l->lock);
     loader_account(l);
     l->n_units--;
-    l->n_steps_out -= n_steps;
+    l->bytes_out -= u->bytes;
     l->stats.gather_ns += base_thread_cpu_ns() - cpu;
     if (made < n_steps)
         loader_fail_at(l, u->step + made, &err);
@@ -239,6 +240,7 @@ spilled_group(struct shard_loader *l, struct shard_batch *b)
     g->l = l;
     g->state = LOADER_GROUP_READY;
     g->refs = 1;
+    g->data_bytes = b->data_bytes;
     g->row_numbers = b->rows;
     g->spilled = b;
     return g;

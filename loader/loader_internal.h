@@ -100,6 +100,7 @@ struct loader_group {
     struct loader_read *reads;            /* n_reads; likewise */
     int status;                           /* of READING and DECODING */
     struct shard_error err;
+    uint64_t data_bytes;                  /* of the arrays; constant while READY */
     const uint64_t *row_numbers;          /* of a spilled batch: every row's own; else NULL */
     struct shard_batch *spilled;          /* what holds the rows of such a group */
     uint64_t row0;                        /* number in the snapshot of the first row */
@@ -122,6 +123,7 @@ struct loader_set {
     int status;                           /* of a group that failed; under loader.lock */
     struct shard_error *err;
     uint64_t first_step;                  /* that needs it */
+    uint64_t row_bytes;                   /* of an average row; 0 = not yet asked for; loader.lock */
     uint32_t *indices;                    /* n_groups; constant */
     uint64_t *starts;                     /* n_groups + 1 virtual positions; constant */
     struct loader_group **groups;         /* constant once n_missing is 0 */
@@ -158,6 +160,7 @@ struct loader_unit {
     struct loader_unit *next;             /* while it is kept */
     uint64_t step;
     uint32_t n_steps;
+    uint64_t bytes;                       /* expected of its batches; under loader.lock */
     struct shard_batch **batches;         /* plan's unit_steps; the running task's */
     struct loader_window *first[];        /* per part: the window that holds its first row */
 };
@@ -201,6 +204,10 @@ SHARD_NODISCARD int loader_batch_new(struct loader_arena *a, const struct shard_
                                      const uint32_t *columns, uint32_t n_columns,
                                      const struct loader_batch_head *head,
                                      struct shard_batch **ret);
+/* Bytes of an array's buffers. */
+uint64_t loader_array_bytes(const struct shard_array *a);
+/* What a batch takes whose values are so many bytes. */
+uint64_t loader_batch_bytes(uint64_t n_rows, uint32_t n_columns, uint64_t data_bytes);
 /* Fill the arrays with the rows that sources name. */
 SHARD_NODISCARD int loader_batch_fill(struct shard_batch *b, uint32_t n_columns,
                                       const struct loader_source *sources,
@@ -223,7 +230,7 @@ struct shard_loader {
     struct loader_group_info *infos;      /* n_groups */
     bool direct, keep;                    /* keep: row groups stay for the next epoch */
     uint32_t ring_cap, unit_steps;
-    uint64_t batch_bytes;                 /* expected of a full one */
+    uint64_t batch_bytes;                 /* of a full one with average rows */
     uint32_t windows_max;                 /* open per part, but for those that a step needs */
     uint64_t load_share, batch_share;     /* of the budget, bytes */
     uint64_t footers_max;                 /* bytes */
@@ -258,7 +265,7 @@ struct shard_loader {
     struct shard_error fail;
     uint32_t n_live;                      /* groups not ABSENT */
     uint32_t n_reading, n_decoding, n_units, n_opening, n_reads_in_flight;
-    uint32_t n_steps_out;                 /* of units that are queued or running */
+    uint64_t bytes_out;                   /* of units that are queued or running */
     uint64_t n_open_shards, footer_bytes, clock;
     bool flight_full;                     /* flight_max was reached, and half of it not yet left */
     bool memory_blocked;                  /* the next group in line has no room */
@@ -290,6 +297,7 @@ void loader_read_done(struct shard_loader *l, struct loader_read *rd);
 struct loader_group_sizes {
     uint64_t decoded; /* in memory, at most */
     uint64_t stored;  /* in the file */
+    uint64_t data;    /* of the arrays alone */
 };
 void loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
                         struct loader_group_sizes *ret);

@@ -208,8 +208,9 @@ plan_steps(struct shard_loader *l, const struct shard_loader_opts *o, struct sha
 /* What the row groups of the split come to in memory, as far as is known. */
 struct sizes {
     struct loader_group_sizes max;        /* of one row group */
-    uint64_t decoded_sum;
+    uint64_t decoded_sum, data_sum;
     uint64_t row_bytes;                   /* of an average row, decoded */
+    uint64_t step_data;                   /* decoded, of a step of the longest rows */
 };
 
 /* Bytes of group i as its segment tells: all columns, raw, an average of its shard. */
@@ -242,10 +243,76 @@ share_of(uint64_t raw, uint64_t known, uint64_t known_raw)
     return (uint64_t)((double)raw * share * 1.0625);
 }
 
+/* Row groups by the size of their average row: rows and bytes per eighth of a power of two. */
+struct spread {
+    uint64_t n_rows[64 * 8], bytes[64 * 8];
+};
+
+static void
+spread_add(struct spread *s, uint64_t n_rows, uint64_t bytes)
+{
+    const uint64_t avg = bytes / BASE_MAX(n_rows, 1) * 8 + 8; /* 8 or more */
+    const unsigned log = 63 - (unsigned)__builtin_clzll(avg);
+    const unsigned i = log * 8 + (unsigned)(avg >> (log - 3) & 7);
+
+    s->n_rows[i] += n_rows;
+    s->bytes[i] += bytes;
+}
+
+/* Bytes of n_rows rows if they are the longest, as far as averages of row groups tell. */
+static uint64_t
+spread_longest(const struct spread *s, uint64_t n_rows)
+{
+    uint64_t bytes = 0;
+    unsigned i;
+
+    for (i = BASE_ARRAY_LEN(s->n_rows); i-- > 0 && n_rows > 0;) {
+        const uint64_t n = BASE_MIN(n_rows, s->n_rows[i]);
+
+        if (n == 0)
+            continue;
+        bytes += base_muldiv_u64(s->bytes[i], n, s->n_rows[i]);
+        n_rows -= n;
+    }
+    return bytes;
+}
+
+/* What a step of this rank comes to if it meets the longest rows. A split permuted whole mixes
+ * them. Groups whose footers are not read count by their share of the raw bytes. */
+static int
+plan_step_data(const struct shard_loader *l, const struct loader_group_sizes *known,
+               uint64_t known_raw, struct sizes *sizes)
+{
+    const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
+    struct spread *spread;
+    uint32_t i;
+
+    if (l->order.whole) {
+        sizes->step_data = BASE_MIN(step_rows * sizes->row_bytes, sizes->data_sum);
+        return 0;
+    }
+    spread = calloc(1, sizeof(*spread));
+    if (spread == NULL)
+        return -ENOMEM;
+    for (i = 0; i < l->n_groups; i++) {
+        const struct loader_shard *s = &l->shards[l->infos[i].shard];
+        struct loader_group_sizes g = {0};
+
+        if (s->footer)
+            loader_group_sizes(l, s->footer, l->infos[i].index, &g);
+        else
+            g.data = share_of(group_raw(l, i), known->data, known_raw);
+        spread_add(spread, l->order.rows[i], g.data);
+    }
+    sizes->step_data = spread_longest(spread, step_rows);
+    free(spread);
+    return 0;
+}
+
 /* Sizes by the footers of a few shards, exact where these are all; else what those say of the
  * share of the wanted columns is taken for the rest, with something to spare. Shards that cannot
  * be opened will say so when their turn comes. */
-static void
+static int
 plan_sizes(struct shard_loader *l, struct sizes *ret)
 {
     const bool exact = l->n_shards <= SHARDS_EXACT;
@@ -271,16 +338,20 @@ plan_sizes(struct shard_loader *l, struct sizes *ret)
         known_raw += group_raw(l, i);
         known.decoded += g.decoded;
         known.stored += g.stored;
+        known.data += g.data;
         ret->max.decoded = BASE_MAX(ret->max.decoded, g.decoded);
         ret->max.stored = BASE_MAX(ret->max.stored, g.stored);
     }
     ret->decoded_sum = known.decoded;
+    ret->data_sum = known.data;
     if (raw_sum > 0) {
         ret->max.decoded = BASE_MAX(ret->max.decoded, share_of(raw_max, known.decoded, known_raw));
         ret->max.stored = BASE_MAX(ret->max.stored, share_of(raw_max, known.stored, known_raw));
         ret->decoded_sum += share_of(raw_sum, known.decoded, known_raw);
+        ret->data_sum += share_of(raw_sum, known.data, known_raw);
     }
-    ret->row_bytes = l->order.n_rows ? ret->decoded_sum / l->order.n_rows + 1 : 1;
+    ret->row_bytes = l->order.n_rows ? ret->data_sum / l->order.n_rows + 1 : 1;
+    return plan_step_data(l, &known, known_raw, ret);
 }
 
 static void
@@ -310,11 +381,12 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
     uint64_t load_min, batch_min, in_flight, groups;
     struct sizes sizes;
 
-    plan_sizes(l, &sizes);
-    l->batch_bytes = step_rows * (sizes.row_bytes + sizes.row_bytes / 8 + 12) + 1024 +
-                     l->n_columns * UINT64_C(256);
-    l->batch_bytes = loader_block_round(l->batch_bytes);
-    batch_min = 4 * l->batch_bytes; /* in the making, spilled, ready, with the consumer */
+    if (plan_sizes(l, &sizes) < 0)
+        return base_fail(err, -ENOMEM, "the loader's plan");
+    l->batch_bytes = loader_batch_bytes(step_rows, l->n_columns, step_rows * sizes.row_bytes);
+    batch_min = loader_batch_bytes(step_rows, l->n_columns, sizes.step_data);
+    /* In the making, spilled, ready, with the consumer. */
+    batch_min = 4 * BASE_MAX(batch_min, l->batch_bytes);
     groups = (uint64_t)l->n_parts * l->order.window;
     load_min = l->order.whole ? sizes.decoded_sum : BASE_MIN(sizes.decoded_sum, groups * sizes.max.decoded);
     in_flight = loader_block_round(sizes.max.stored + UINT64_C(8192) * l->n_columns);

@@ -535,9 +535,9 @@ unit_get(struct shard_loader *l)
     return u;
 }
 
-/* Hand steps [next_gather, + n) to the pool. */
+/* Hand steps [next_gather, + n), of so many bytes, to the pool. */
 static void
-unit_submit(struct shard_loader *l, uint32_t n)
+unit_submit(struct shard_loader *l, uint32_t n, uint64_t bytes)
 {
     struct loader_unit *u = unit_get(l);
     const uint32_t epoch = (uint32_t)(l->next_gather / l->order.steps);
@@ -553,6 +553,7 @@ unit_submit(struct shard_loader *l, uint32_t n)
     }
     u->step = l->next_gather;
     u->n_steps = n;
+    u->bytes = bytes;
     for (i = 0; i < l->n_parts; i++) {
         struct loader_part *part = &l->parts[i];
 
@@ -565,20 +566,60 @@ unit_submit(struct shard_loader *l, uint32_t n)
     loader_account(l);
     l->next_gather += n;
     l->n_units++;
-    l->n_steps_out += n;
+    l->bytes_out += bytes;
     u->task.run = loader_unit_run;
     u->task.priority = LOADER_PRIORITY_GATHER;
     base_pool_submit(l->pool, &u->task);
 }
 
-/* Steps that may be gathered now as far as the ring and memory go; 0 = wait. want is how many
- * could be. */
+/* Of an average row of a complete set, at least 1. */
+static uint64_t
+set_row_bytes(struct loader_set *set)
+{
+    const uint64_t n_rows = set->starts[set->n_groups] - set->starts[0];
+    uint64_t bytes = 0;
+    uint32_t i;
+
+    if (set->row_bytes == 0) {
+        for (i = 0; i < set->n_groups; i++)
+            bytes += set->groups[i]->data_bytes;
+        set->row_bytes = bytes / BASE_MAX(n_rows, 1) + 1;
+    }
+    return set->row_bytes;
+}
+
+/* What the batch of a step will take, by the averages of the windows that it comes from: where
+ * rows are of very different sizes, so are batches. All windows are complete. */
+static uint64_t
+step_bytes(const struct shard_loader *l, uint64_t step)
+{
+    uint64_t n_rows = 0, bytes = 0, at, end;
+    uint32_t i;
+
+    for (i = 0; i < l->n_parts; i++) {
+        const struct loader_window *w = l->parts[i].gather;
+
+        loader_part_range(l, &l->parts[i], step, 1, &at, &end);
+        n_rows += end - at;
+        for (; at < end; w = w->next) {
+            const uint64_t upto = BASE_MIN(end, w->end);
+
+            if (upto <= at || w->epoch != step / l->order.steps)
+                continue;
+            bytes += (upto - at) * set_row_bytes(w->set);
+            at = upto;
+        }
+    }
+    return BASE_MAX(loader_batch_bytes(n_rows, l->n_columns, bytes), l->batch_bytes);
+}
+
+/* Steps that may be gathered now as far as the ring and memory go, and their bytes; 0 = wait. want
+ * is how many could be. */
 static uint32_t
-gather_room(struct shard_loader *l, uint64_t want)
+gather_room(struct shard_loader *l, uint64_t want, uint64_t *ret_bytes)
 {
     const uint64_t ahead = l->next_gather - l->head;
-    const uint64_t out = l->n_steps_out * l->batch_bytes;
-    uint64_t n = BASE_MIN(want, l->unit_steps), room;
+    uint64_t n = BASE_MIN(want, l->unit_steps), room, bytes = 0, i;
 
     if (ahead >= l->ring_cap)
         return 0;
@@ -586,12 +627,18 @@ gather_room(struct shard_loader *l, uint64_t want)
     if (n < l->unit_steps && n < want && ahead >= l->unit_steps)
         return 0; /* wait until a whole unit fits */
     room = loader_arena_room(l->batch_mem);
-    room = room > out ? room - out : 0;
-    if (n * l->batch_bytes > room)
-        n = room / l->batch_bytes;
-    if (n == 0 && ahead == 0)
-        n = 1; /* the consumer holds all the memory there is for batches, and wants one more */
-    return (uint32_t)n;
+    room = room > l->bytes_out ? room - l->bytes_out : 0;
+    for (i = 0; i < n; i++) {
+        const uint64_t more = step_bytes(l, l->next_gather + i);
+
+        /* With nothing ahead the consumer holds all the memory there is for batches, and wants
+         * one more. */
+        if (bytes + more > room && (i > 0 || ahead > 0))
+            break;
+        bytes += more;
+    }
+    *ret_bytes = bytes;
+    return (uint32_t)i;
 }
 
 void
@@ -599,7 +646,7 @@ loader_schedule_gather(struct shard_loader *l)
 {
     while (!l->closing && l->next_gather < l->plan.stop_step) {
         const uint64_t epoch_end = (l->next_gather / l->order.steps + 1) * l->order.steps;
-        uint64_t ready = BASE_MIN(epoch_end, l->plan.stop_step);
+        uint64_t ready = BASE_MIN(epoch_end, l->plan.stop_step), bytes = 0;
         uint32_t i, n;
 
         for (i = 0; i < l->n_parts; i++)
@@ -607,10 +654,10 @@ loader_schedule_gather(struct shard_loader *l)
         ready = BASE_MIN(ready, l->fail_step);
         if (ready <= l->next_gather)
             return;
-        n = gather_room(l, ready - l->next_gather);
+        n = gather_room(l, ready - l->next_gather, &bytes);
         if (n == 0)
             return;
-        unit_submit(l, n);
+        unit_submit(l, n, bytes);
     }
 }
 

@@ -405,13 +405,13 @@ loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uin
                    struct loader_group_sizes *ret)
 {
     uint64_t off, len, bound;
-    uint32_t i;
+    uint32_t i, p;
 
     memset(ret, 0, sizeof(*ret));
     for (i = 0; i < l->n_columns; i++) {
         const uint32_t column = l->columns[i];
-        const struct fmt_page *page =
-            &f->pages[f->chunk_first[(size_t)group * f->n_columns + column]];
+        const size_t chunk = (size_t)group * f->n_columns + column;
+        const struct fmt_page *page = &f->pages[f->chunk_first[chunk]];
 
         bound = fmt_chunk_decoded_bound(f, group, column);
         if (chunk_stays_in_page(f, group, column)) {
@@ -422,6 +422,8 @@ loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uin
         fmt_chunk_extent(f, group, column, &off, &len);
         ret->decoded += bound;
         ret->stored += len;
+        for (p = f->chunk_first[chunk]; p < f->chunk_first[chunk + 1]; p++)
+            ret->data += f->pages[p].data_len;
     }
 }
 
@@ -680,6 +682,8 @@ group_decode_run(struct base_task *task, struct base_worker *worker)
         g->status = base_fail(&g->err, -ECANCELED, "the loader is being closed");
     for (i = 0; i < l->n_columns && g->status >= 0; i++)
         g->status = group_decode_column(g, i, worker, &pr);
+    for (i = 0; i < l->n_columns && g->status >= 0; i++)
+        g->data_bytes += loader_array_bytes(&g->arrays[i]);
     loader_block_put(g->raw);
     g->raw = NULL;
 

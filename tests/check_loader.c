@@ -535,6 +535,29 @@ START_TEST(test_smallest_budget_works_and_no_smaller)
 }
 END_TEST
 
+/* Batches are counted by the rows that they hold, not by the average row. */
+START_TEST(test_long_rows_at_the_end_stay_in_the_budget)
+{
+    static const struct fmt_util_spec spec = {.columns = "row:uint64,late:string",
+                                              .groups_per_shard = 24, .rows_per_group = 200,
+                                              .seed = 11, .zstd_level = 1};
+    struct shard_loader_opts o = options(_i ? 400 : 50, 1, 2);
+    struct loader_run run = {0}, small = {0};
+    struct loader_truth t;
+    char path[300];
+
+    make(&spec, path);
+    loader_truth_load(&t, path);
+    o.shuffle = SHARD_SHUFFLE_NONE;
+    run_ok(path, &o, NULL, &run);
+    o.memory = run.plan.memory_min;
+    run_ok(path, &o, &t, &small);
+    ck_assert_uint_eq(run.order_hash, small.order_hash);
+    ck_assert_uint_le(small.stats.memory_peak, o.memory);
+    loader_truth_done(&t);
+}
+END_TEST
+
 START_TEST(test_small_data_is_read_once)
 {
     struct shard_loader_opts o = options(64, 16, 2);
@@ -789,6 +812,7 @@ main(void)
         {"shapes", test_nonsense_is_refused, 1},
         {"shapes", test_options_of_other_versions, 1},
         {"memory", test_smallest_budget_works_and_no_smaller, 6},
+        {"memory", test_long_rows_at_the_end_stay_in_the_budget, 2},
         {"memory", test_small_data_is_read_once, 1},
         {"memory", test_batches_outlive_the_loader, 1},
         {"damage", test_damage_surfaces_with_its_place, 6},

@@ -109,6 +109,16 @@ fill_elements(const struct shard_field *f, uint64_t *state, struct fmt_column *c
     return fmt_column_append_sparse(c, indices, values, n);
 }
 
+/* A short text in the first rows, 10 KiB of one letter in later ones. */
+static int
+append_late(uint64_t row, struct fmt_column *c)
+{
+    char text[10240];
+
+    memset(text, 'a' + (char)(row % 26), sizeof(text));
+    return fmt_column_append_bytes(c, text, row < FMT_UTIL_LATE_ROW ? 8 : sizeof(text));
+}
+
 static int
 fill_row(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_column *c)
 {
@@ -120,6 +130,8 @@ fill_row(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_
     case SHARD_TYPE_BOOL:
         return fmt_column_append_bool(c, next(state) & 1);
     case SHARD_TYPE_STRING:
+        if (strcmp(f->name, "late") == 0)
+            return append_late(row, c);
         len = make_text(state, text);
         return fmt_column_append_bytes(c, text, len);
     case SHARD_TYPE_BINARY:

@@ -21,7 +21,10 @@ struct fmt_util_spec {
     uint32_t n_rejects;  /* records in one quarantine file; 0 = no such file */
 };
 
-/* Append rows [row0, row0 + n) of the column to c. A column named "row" holds the row's number. In
+#define FMT_UTIL_LATE_ROW 4000u
+
+/* Append rows [row0, row0 + n) of the column to c. A column named "row" holds the row's number, a
+ * string column named "late" has 8 bytes in rows below FMT_UTIL_LATE_ROW and 10 KiB in others. In
  * nullable columns about every fifth row is null. Text is of up to 60 bytes, binary of up to 40,
  * lists and sparse vectors of up to 9 elements; numbers take any value that their type can. */
 int fmt_util_fill(const struct shard_field *f, uint64_t seed, uint64_t row0, uint64_t n,
