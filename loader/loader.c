@@ -290,8 +290,10 @@ shard_loader_next(struct shard_loader *l, struct shard_batch **ret_batch, int64_
         b = l->ring[l->head % l->ring_cap];
         l->ring[l->head % l->ring_cap] = NULL;
         l->head++;
-        if (l->stats.batches++ == 0)
+        if (l->stats.batches++ == 0) {
             l->stats.first_batch_ns = now - l->open_ns;
+            l->first_stall_ns = l->stats.stall_ns;
+        }
         l->stats.rows += b->n_rows;
         l->stats.bytes_decoded += b->data_bytes;
         *ret_batch = b;
@@ -315,7 +317,8 @@ shard_loader_field(const struct shard_loader *l, uint32_t i)
 }
 
 /* Waiting below a fiftieth of the time is what DESIGN promises; above it, the stage that was busy
- * or missing while the consumer waited is to blame. */
+ * or missing while the consumer waited is to blame. A short run of a slow consumer is not judged by
+ * the wait for its first batch. */
 static uint32_t
 verdict(const struct shard_loader *l)
 {
@@ -323,9 +326,13 @@ verdict(const struct shard_loader *l)
         [LOADER_BLAME_DECODE] = SHARD_LIMIT_DECODE, [LOADER_BLAME_DISK] = SHARD_LIMIT_DISK,
         [LOADER_BLAME_READ] = SHARD_LIMIT_READ, [LOADER_BLAME_MEMORY] = SHARD_LIMIT_MEMORY,
     };
+    const uint64_t consumer = l->stats.consumer_ns;
+    uint64_t stall = l->stats.stall_ns;
     uint32_t i, worst = 0;
 
-    if (l->stats.stall_ns * 50 <= l->stats.stall_ns + l->stats.consumer_ns)
+    if (consumer > stall)
+        stall -= l->first_stall_ns;
+    if (stall * 50 <= stall + consumer)
         return SHARD_LIMIT_CONSUMER;
     for (i = 1; i < LOADER_BLAME_COUNT; i++)
         if (l->blame[i] > l->blame[worst])

@@ -270,6 +270,7 @@ struct shard_loader {
     bool flight_full;                     /* flight_max was reached, and half of it not yet left */
     bool memory_blocked;                  /* the next group in line has no room */
     bool waiting;                         /* the consumer is in next() without a batch */
+    uint64_t first_stall_ns;              /* stall_ns when the first batch came */
     uint64_t delivered_ns;                /* when next() last returned */
     uint64_t account_ns;                  /* when blame and memory_wait were last counted */
     uint64_t blame[LOADER_BLAME_COUNT];
