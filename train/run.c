@@ -136,7 +136,7 @@ read_config(int dirfd, const char *dir, struct train_spec *s, struct shard_error
         r = base_fail(err, r, "%s is no run of shardtrain: it has no " CONFIG_FILE, dir);
     if (r < 0)
         goto out;
-    obj = json_loadb((const char *)buf.data, buf.len, JSON_REJECT_DUPLICATES, NULL);
+    obj = json_loadb((const char *)buf.data, buf.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     snapshot = json_string_value(json_object_get(obj, "snapshot"));
     if (snapshot == NULL || strlen(snapshot) != 32 ||
         json_integer_value(json_object_get(obj, "version")) != 1) {

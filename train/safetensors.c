@@ -107,7 +107,7 @@ parse_string(const json_t *meta, const char *key)
     const json_t *text = json_object_get(meta, key);
 
     return json_loadb(json_string_value(text) ? json_string_value(text) : "",
-                      json_string_length(text), 0, NULL);
+                      json_string_length(text), JSON_ALLOW_NUL, NULL);
 }
 
 static int

@@ -49,6 +49,14 @@ fit() { "$SHARDTRAIN" fit data --model text --minn 1 --maxn 3 --buckets 20000 --
 # For where the process is killed: a function in the background would be a shell around it.
 fit_args='fit data --model text --minn 1 --maxn 3 --buckets 20000 --epochs 60 --progress never'
 
+# ---- labels of any characters come back
+printf '{"text":"a a","label":"x\\u0000y"}\n{"text":"b","label":"\\n\\""}\n' >strange.jsonl
+want 0 "$SHARDTOOL" ingest --progress never -o strange strange.jsonl
+want 0 "$SHARDTRAIN" fit strange --model text --buckets 100 --epochs 1 -o run-strange
+want 0 "$SHARDTRAIN" eval run-strange --split train --json
+says '"name":"x\\u0000y","rows":1' out
+want 0 "$SHARDTRAIN" resume run-strange
+
 # ---- the same bits
 for t in 1 2 3; do
     want 0 fit -o "run$t" --threads $t --json
