@@ -383,8 +383,8 @@ group_extents(const struct shard_loader *l, const struct fmt_footer *f, uint32_t
     return n;
 }
 
-/* Whether the array of a chunk will point into its one decompressed page: what the shard says of the
- * column's encodings tells. A file that lies about them costs memory that was not asked for, at
+/* Whether the array of a chunk will point into its one decompressed page, which then has all its
+ * values, none out of line: what the shard says of the column's encodings tells. A file that lies about them costs memory that was not asked for, at
  * most as much again, which the account then shows. */
 static bool
 chunk_stays_in_page(const struct fmt_footer *f, uint32_t group, uint32_t column)
@@ -392,8 +392,10 @@ chunk_stays_in_page(const struct fmt_footer *f, uint32_t group, uint32_t column)
     const size_t chunk = (size_t)group * f->n_columns + column;
     const uint32_t first = f->chunk_first[chunk];
     const enum shard_type type = f->schema.fields[column].type;
+    const uint64_t offsets = ((uint64_t)f->group_rows[group] + 1) * sizeof(int32_t);
 
-    if (f->chunk_first[chunk + 1] - first != 1 || f->pages[first].codec != FMT_CODEC_ZSTD)
+    if (f->chunk_first[chunk + 1] - first != 1 || f->pages[first].codec != FMT_CODEC_ZSTD ||
+        f->pages[first].raw_len + (fmt_type_is_number(type) ? 0 : offsets) < f->pages[first].data_len)
         return false;
     if (type == SHARD_TYPE_STRING || type == SHARD_TYPE_BINARY) /* lengths may be packed */
         return (f->encodings[column] & 1u << FMT_ENC_DICT) == 0;

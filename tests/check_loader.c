@@ -558,6 +558,26 @@ START_TEST(test_long_rows_at_the_end_stay_in_the_budget)
 }
 END_TEST
 
+/* They are not in the pages that the footer tells of, and are still paid for. */
+START_TEST(test_out_of_line_values_have_room_in_the_smallest_budget)
+{
+    static const struct fmt_util_spec spec = {.columns = "row:uint64,huge:string,text:string?",
+                                              .groups_per_shard = 8, .rows_per_group = 200,
+                                              .seed = 12, .zstd_level = 1};
+    struct shard_loader_opts o = options(4, _i ? 1 : 2, 1);
+    struct loader_run run = {0}, small = {0};
+    char path[300];
+
+    make(&spec, path);
+    o.shuffle = _i ? SHARD_SHUFFLE_FULL : SHARD_SHUFFLE_WINDOW;
+    run_ok(path, &o, NULL, &run);
+    ck_assert_uint_lt(run.plan.memory_min, 64u << 20); /* values of 36 MB, and pages of nothing */
+    o.memory = run.plan.memory_min;
+    run_ok(path, &o, NULL, &small);
+    ck_assert_uint_eq(run.order_hash, small.order_hash);
+}
+END_TEST
+
 START_TEST(test_small_data_is_read_once)
 {
     struct shard_loader_opts o = options(64, 16, 2);
@@ -813,6 +833,7 @@ main(void)
         {"shapes", test_options_of_other_versions, 1},
         {"memory", test_smallest_budget_works_and_no_smaller, 6},
         {"memory", test_long_rows_at_the_end_stay_in_the_budget, 2},
+        {"memory", test_out_of_line_values_have_room_in_the_smallest_budget, 2},
         {"memory", test_small_data_is_read_once, 1},
         {"memory", test_batches_outlive_the_loader, 1},
         {"damage", test_damage_surfaces_with_its_place, 6},

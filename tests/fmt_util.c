@@ -119,6 +119,22 @@ append_late(uint64_t row, struct fmt_column *c)
     return fmt_column_append_bytes(c, text, row < FMT_UTIL_LATE_ROW ? 8 : sizeof(text));
 }
 
+/* 8 bytes, or in every fiftieth row so many that they stand out of line. */
+static int
+append_huge(uint64_t row, struct fmt_column *c)
+{
+    const size_t len = row % 50 == 49 ? FMT_INLINE_MAX + FMT_INLINE_MAX / 8 : 8;
+    char *text = malloc(len);
+    int r;
+
+    if (text == NULL)
+        return -ENOMEM;
+    memset(text, 'a' + (char)(row % 26), len);
+    r = fmt_column_append_bytes(c, text, len);
+    free(text);
+    return r;
+}
+
 static int
 fill_row(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_column *c)
 {
@@ -132,6 +148,8 @@ fill_row(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_
     case SHARD_TYPE_STRING:
         if (strcmp(f->name, "late") == 0)
             return append_late(row, c);
+        if (strcmp(f->name, "huge") == 0)
+            return append_huge(row, c);
         len = make_text(state, text);
         return fmt_column_append_bytes(c, text, len);
     case SHARD_TYPE_BINARY:
