@@ -338,6 +338,17 @@ def test_bad_records_have_the_same_order_for_any_threads(tmp):
     assert r["rows_read"] < 80000, "should have stopped early"
 
 
+def test_a_printed_schema_can_be_given(tmp):
+    path = write(os.path.join(tmp, "x.jsonl"), '{"a": 1, "b": {"c": "x"}}\n{"a": 2}\n')
+    first, second = os.path.join(tmp, "first"), os.path.join(tmp, "second")
+    ingest(first, path)
+    schema, _ = tool("schema", first)
+    assert "_extra" in ingest(second, "--schema", schema.decode(), path, status=2)["error"]
+    schema = "".join(line for line in schema.decode().splitlines(True) if "_extra" not in line)
+    ingest(second, "--schema", schema, path)
+    assert all_rows(second) == [{"a": 1, "b": {"c": "x"}}, {"a": 2}], all_rows(second)
+
+
 def test_columns_rename_filter(tmp):
     path = write(os.path.join(tmp, "x.csv"), "a,b,c\n1,xx,3\n4,y,6\n7,,9\n")
     ds = os.path.join(tmp, "ds")

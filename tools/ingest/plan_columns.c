@@ -102,13 +102,18 @@ take_given(char *item, struct ingest_columns *ret, struct shard_error *err)
         return base_fail_in(err, r, "--schema");
     if (columns_find(ret, item))
         return base_fail(err, SHARD_EPARSE, "--schema names column %s twice", item);
-    if (strcmp(item, "_extra") == 0 || strlen(item) > FMT_NAME_MAX)
+    if (strcmp(item, "_extra") == 0)
+        return base_fail(err, SHARD_EPARSE,
+                         "--schema: leave _extra out: with a given schema, records that do not fit "
+                         "it are rejected");
+    if (strlen(item) > FMT_NAME_MAX)
         return base_fail(err, SHARD_EPARSE, "--schema: a column cannot be called %.64s", item);
     column.source = column.name = item;
     r = columns_add(ret, &column);
     return r < 0 ? base_fail(err, r, "--schema") : 0;
 }
 
+/* "a:t,b:u", or lines, which is what `shardtool schema` prints. */
 static int
 from_option(const char *text, struct ingest_columns *ret, struct shard_error *err)
 {
@@ -117,7 +122,7 @@ from_option(const char *text, struct ingest_columns *ret, struct shard_error *er
 
     if (copy == NULL)
         return base_fail(err, -ENOMEM, "--schema");
-    for (item = strtok_r(copy, ",", &save); item && r == 0; item = strtok_r(NULL, ",", &save))
+    for (item = strtok_r(copy, ",\n", &save); item && r == 0; item = strtok_r(NULL, ",\n", &save))
         r = take_given(item, ret, err);
     free(copy);
     if (r == 0 && ret->count == 0)
