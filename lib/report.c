@@ -9,7 +9,8 @@
 int
 base_report_line(FILE *f, const json_t *obj, struct shard_error *err)
 {
-    char *text = json_dumps(obj, JSON_PRESERVE_ORDER | JSON_COMPACT);
+    /* 15 digits: 0.9 is shown as 0.9 and not as 0.90000000000000002. */
+    char *text = json_dumps(obj, JSON_PRESERVE_ORDER | JSON_COMPACT | JSON_REAL_PRECISION(15));
     int r = 0;
 
     if (text == NULL)

@@ -8,7 +8,8 @@
 #include "lib/hash.h"
 #include "shardline/status.h"
 
-/* Write obj as one line in insertion order to f and flush; returns 0 or -errno. */
+/* Write obj as one line in insertion order, numbers with 15 digits, to f and flush; returns 0 or
+ * -errno. */
 SHARD_NODISCARD int base_report_line(FILE *f, const json_t *obj, struct shard_error *err);
 json_t *base_report_hash64(uint64_t v);
 json_t *base_report_hash128(struct base_hash128 v);

@@ -103,7 +103,8 @@ verify(const char *path, unsigned n_threads)
         printf("%" PRIu64 " pages, %s checked: ", res.pages_checked,
                base_human_bytes(res.bytes_checked, bytes));
         if (res.n_damages)
-            printf("%" PRIu64 " damages\n", res.n_damages);
+            printf("damaged in %" PRIu64 " place%s\n", res.n_damages,
+                   res.n_damages == 1 ? "" : "s");
         else
             printf("all is well\n");
     }
