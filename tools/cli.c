@@ -449,6 +449,7 @@ cli_catch_signals(void)
         if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
             (void)sigaction(signals[i], &sa, NULL);
     }
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file over ulimit -f fails like one on a full disk */
 }
 
 int

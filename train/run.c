@@ -47,16 +47,19 @@ struct run {
 
 /* ---- the directory ---- */
 
+/* Whether nothing is there but what a fit leaves that was killed before its configuration stood. */
 static bool
 dir_is_empty(int dirfd)
 {
+    static const char unfinished[] = CONFIG_FILE ".tmp-";
     const int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *e;
     bool empty = d != NULL;
 
     while (empty && (e = readdir(d)) != NULL)
-        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+                strncmp(e->d_name, unfinished, strlen(unfinished)) == 0;
     if (d != NULL)
         (void)closedir(d);
     else if (fd >= 0)
@@ -590,17 +593,19 @@ override(struct train_options *o, const struct train_overrides *over)
     }
 }
 
-/* Nothing to do: say what is there. */
+/* Nothing to do: say what is there, once it has been read. */
 static int
 already_finished(struct run *run, struct train_result *ret, struct shard_error *err)
 {
+    struct train_model *model = NULL;
     struct train_spec spec;
-    int r = train_safetensors_read(run->dirfd, &spec, NULL, err);
+    int r = train_safetensors_read(run->dirfd, &spec, &model, err);
 
     if (r < 0)
         return r;
     ret->finished = ret->was_finished = true;
     ret->model_hash = spec.model_hash;
+    train_model_free(model);
     train_spec_done(&spec);
     return 0;
 }

@@ -171,7 +171,7 @@ read_model(int fd, const json_t *header, uint64_t data_off, uint64_t data_len,
     int r;
 
     train_spec_model_opts(spec, false, &mo);
-    mo.memory = 0;
+    mo.memory = UINT64_MAX; /* the file's size is the limit, below: it was trained somewhere */
     if (mo.growable) { /* as many rows as were learnt */
         const json_t *shape = json_object_get(json_object_get(header, "weight"), "shape");
         const json_int_t rows = json_integer_value(json_array_get(shape, 0));

@@ -49,6 +49,22 @@ fit() { "$SHARDTRAIN" fit data --model text --minn 1 --maxn 3 --buckets 20000 --
 # For where the process is killed: a function in the background would be a shell around it.
 fit_args='fit data --model text --minn 1 --maxn 3 --buckets 20000 --epochs 60 --progress never'
 
+# ---- a file size limit is an error like a full disk, and a fit that died at once can start again
+(ulimit -f 0; "$SHARDTRAIN" fit data --model text --buckets 100 -o limit 2>&1) | cat >limit.err
+grep -q "File too large" limit.err || { cat limit.err; fail "ulimit -f"; }
+mkdir died && : >died/config.json.tmp-1
+want 0 "$SHARDTRAIN" fit data --model text --buckets 100 --epochs 1 -o died --progress never
+# ---- a bad record may quote half a character
+printf '1 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\303\251:1\n1 2:1\n' >half.svm
+want 0 "$SHARDTRAIN" fit sparse --model linear --epochs 1 -o run-half --progress never
+want 3 "$SHARDTRAIN" predict run-half half.svm
+[ "$(wc -l <out)" = 2 ] || fail "an answer is missing"
+
+# ---- a finished run whose model is damaged is not taken for a good one
+"$PYTHON" -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(-1, 2); f.write(b"~")' \
+    run-half/model.safetensors
+want 1 "$SHARDTRAIN" resume run-half
+
 # ---- labels of any characters come back
 printf '{"text":"a a","label":"x\\u0000y"}\n{"text":"b","label":"\\n\\""}\n' >strange.jsonl
 want 0 "$SHARDTOOL" ingest --progress never -o strange strange.jsonl

@@ -144,7 +144,8 @@ write_bad(struct predict *p, const struct shard_error *why, struct shard_error *
         return r;
     p->n_bad++;
     cli_message("line %" PRIu64 ": %s", p->line, why->text);
-    obj = json_pack("{s:s, s:I}", "error", why->text, "line", (json_int_t)p->line);
+    /* The text may quote bytes that are no UTF-8. */
+    obj = json_pack("{s:o, s:I}", "error", cli_json_text(why->text), "line", (json_int_t)p->line);
     r = base_report_line(stdout, obj, err);
     json_decref(obj);
     return r;
