@@ -1,10 +1,10 @@
 # Tests that run the programs as a user does. Python; each script prints its cases.
 TEST_EXTENSIONS = .py
 PY_LOG_COMPILER = $$PYTHON -B
-cli_scripts = tests/cli/check_crash.py tests/cli/check_damage.py tests/cli/check_ingest.py \
-	tests/cli/check_roundtrip.py
+cli_scripts = tests/cli/check_crash.py tests/cli/check_damage.py tests/cli/check_format.py \
+	tests/cli/check_ingest.py tests/cli/check_roundtrip.py
 TESTS += $(cli_scripts)
-EXTRA_DIST += $(cli_scripts) tests/cli/util.py
+EXTRA_DIST += $(cli_scripts) tests/cli/util.py tests/shard_reference.py
 
 # Benchmarks of the programs: anybody can run them; no test does.
 EXTRA_DIST += tests/bench/ingest_jobs.sh

@@ -1,0 +1,75 @@
+"""docs/format.md suffices: a reader written from it alone gives the rows that shardtool gives."""
+
+import glob
+import os
+import random
+import sys
+
+from util import data, ingest, json_lines, main, tool, write
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from shard_reference import SPARSE, Shard  # noqa: E402
+
+
+def flat(record, prefix=""):
+    out = {}
+    for k, v in record.items():
+        if isinstance(v, dict):
+            out.update(flat(v, prefix + k + "."))
+        elif v is not None:
+            out[prefix + k] = v
+    return out
+
+
+def compare(ds):
+    """All rows without _extra, by both readers."""
+    want = json_lines(tool("cat", ds)[0])
+    n = 0
+    for path in sorted(glob.glob(os.path.join(ds, "shards", "*"))):
+        shard = Shard(path)
+        for row in shard.rows():
+            got = {}
+            for (name, kind, _), value in zip(shard.columns, row):
+                if kind == SPARSE and value is not None:
+                    value = {"indices": [i for i, _ in value], "values": [v for _, v in value]}
+                if value is not None:
+                    got[name] = value
+            if "_extra" not in got:
+                assert flat(got) == flat(want[n]), (n, got, want[n])
+            n += 1
+    assert n == len(want) > 0, (n, len(want))
+
+
+def test_generated_rows(tmp):
+    rng = random.Random(11)
+    lines = []
+    for i in range(3000):
+        lines.append('{"i": %d, "small": %d, "wide": %d, "x": %r, "flag": %s, "s": "%x", "few": "%s"%s}' % (
+            i, rng.randrange(9), rng.getrandbits(63) - (1 << 62), rng.random() * 100,
+            rng.choice(("true", "false", "null")), rng.getrandbits(80), rng.choice("abc"),
+            ', "o": {"k": %d}' % (i // 7) if i % 3 else ""))
+    lines.append('{"i": 3000, "s": "%s"}' % ("0123456789" * 250000))  # out of line
+    path = write(os.path.join(tmp, "x.jsonl"), "\n".join(lines) + "\n")
+    for opts in ((), ("--page-bytes", "4K"), ("--codec", "none")):
+        ds = os.path.join(tmp, "ds%d" % len(os.listdir(tmp)))
+        ingest(ds, *opts, path)
+        compare(ds)
+
+
+def test_sparse(tmp):
+    rng = random.Random(12)
+    lines = ["%d %s" % (rng.choice((-1, 1)), " ".join("%d:%g" % (k, rng.randrange(1, 99) / 4)
+             for k in sorted(rng.sample(range(1, 300), rng.randrange(0, 20))))) for _ in range(2000)]
+    path = write(os.path.join(tmp, "x.libsvm"), "\n".join(lines) + "\n")
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, path)
+    compare(ds)
+
+
+def test_titanic(tmp):
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, data("titanic", "titanic.csv"))
+    compare(ds)
+
+
+main(globals())
