@@ -195,6 +195,28 @@ list_steps(int dirfd, uint64_t steps[LIST_MAX], struct shard_error *err)
     return (int)n;
 }
 
+/* What processes left that were killed while they wrote a checkpoint. This one holds the run's lock
+ * and is not writing now. */
+static void
+remove_unfinished(int ckpt_fd)
+{
+    const int fd = openat(ckpt_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        const size_t len = strlen(e->d_name);
+
+        if (strncmp(e->d_name, ".step-", 6) == 0 && len > 4 &&
+            strcmp(e->d_name + len - 4, ".tmp") == 0)
+            (void)unlinkat(ckpt_fd, e->d_name, 0);
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+    else if (fd >= 0)
+        (void)close(fd);
+}
+
 static void
 remove_old(int ckpt_fd, int dirfd)
 {
@@ -237,8 +259,10 @@ train_checkpoint_write(int dirfd, const struct train_model *m, const struct trai
         r = train_file_write_tensor(&f, &t[i], err);
     if (r >= 0)
         r = train_file_commit(&f, err);
-    if (r >= 0)
+    if (r >= 0) {
         remove_old(fd, dirfd);
+        remove_unfinished(fd);
+    }
     train_file_abort(&f);
     (void)close(fd);
     return r;

@@ -65,6 +65,13 @@ want 3 "$SHARDTRAIN" predict run-half half.svm
     run-half/model.safetensors
 want 1 "$SHARDTRAIN" resume run-half
 
+# ---- what a killed process left of a checkpoint goes away with the next one
+want 0 "$SHARDTRAIN" fit sparse --model linear --checkpoint-every 10 -o run-left --progress never
+rm run-left/model.safetensors "$(ls run-left/checkpoints/* | tail -n 1)"
+: >run-left/checkpoints/.step-000000000007.ckpt.tmp
+want 0 "$SHARDTRAIN" resume run-left --progress never
+[ ! -e run-left/checkpoints/.step-000000000007.ckpt.tmp ] || fail "half a checkpoint stays"
+
 # ---- labels of any characters come back
 printf '{"text":"a a","label":"x\\u0000y"}\n{"text":"b","label":"\\n\\""}\n' >strange.jsonl
 want 0 "$SHARDTOOL" ingest --progress never -o strange strange.jsonl
