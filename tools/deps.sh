@@ -30,16 +30,25 @@ for p in $want; do
     *) missing="$missing $p" ;;
     esac
 done
+if [ "$1" = lists ]; then missing=" (package lists)"; fi
 [ -n "$missing" ] || exit 0
 
 sudo=
 if [ "$(id -u)" != 0 ]; then
     command -v sudo >/dev/null 2>&1 || {
+        if [ "$1" = lists ]; then
+            echo "deps: there are no package lists and no sudo; as root, run: apt-get update" >&2
+            exit 1
+        fi
         echo "deps: these packages are missing and there is no sudo; as root, run" >&2
         echo "    apt-get install$missing" >&2
         exit 1
     }
     sudo=sudo
+fi
+if [ "$1" = lists ]; then
+    echo "deps: fetching package lists with ${sudo:+sudo }apt-get update" >&2
+    exec $sudo apt-get update -qq >&2
 fi
 echo "deps: installing with ${sudo:+sudo }apt-get:$missing" >&2
 install() {

@@ -59,15 +59,16 @@ else
         command -v apt-get >/dev/null 2>&1 ||
             die "the corpus comes by apt-get, which is not here; try: sh tools/quickstart.sh DIR"
         say "downloading the raw corpora with apt-get (25 MB)"
-        # A fresh machine may have no package lists.
-        apt-cache show manpages-dev >/dev/null 2>&1 || sh "$top/tools/deps.sh" lists
         cd partial
+        # As root apt would drop to a user that may not write here.
+        download() { apt-get -qq -o APT::Sandbox::User=root download "$1"; }
         for p in $need; do
             printf ' %s' "$p" >&2
-            # As root apt would drop to a user that may not write here. A download that was cut
-            # short stays in partial/ and is not taken for a package.
+            # A download that was cut short stays in partial/ and is not taken for a package.
             rm -f ./*.deb
-            if apt-get -qq -o APT::Sandbox::User=root download "$p"; then
+            # Package lists may be missing on a fresh machine, or old: they are fetched once.
+            if download "$p" || { [ -z "${tried-}" ] && [ ! -e ../lists ] && tried=yes &&
+                sh "$top/tools/deps.sh" lists && : >../lists && download "$p"; }; then
                 mv ./*.deb ..
             else
                 echo "quickstart: could not get $p; going on without it" >&2
