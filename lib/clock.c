@@ -1,10 +1,7 @@
 #include "config.h"
 #include "lib/clock.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 static uint64_t
 clock_ns(clockid_t id)
@@ -59,18 +56,4 @@ base_peak_rss(void)
     if (getrusage(RUSAGE_SELF, &u) != 0)
         return 0;
     return (uint64_t)u.ru_maxrss * 1024u; /* Linux counts in KiB */
-}
-
-uint64_t
-base_rss(void)
-{
-    FILE *f = fopen("/proc/self/statm", "re");
-    uint64_t pages = 0;
-
-    if (f == NULL)
-        return 0;
-    if (fscanf(f, "%*u %" SCNu64, &pages) != 1)
-        pages = 0;
-    (void)fclose(f);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

@@ -11,6 +11,5 @@ struct timespec base_deadline(int64_t timeout_ms);
 uint64_t base_cpu_ns(void);       /* user + system of the whole process */
 uint64_t base_thread_cpu_ns(void);
 uint64_t base_peak_rss(void);     /* highest resident set so far, bytes */
-uint64_t base_rss(void);          /* resident set now, bytes; 0 = unknown */
 
 #endif

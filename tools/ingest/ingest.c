@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +32,6 @@
 #define THREAD_MEMORY  (6ull << 20) /* a thread's parser and compression contexts */
 #define READ_MEMORY    (24ull << 20) /* to get forward at all: one file open, one batch */
 #define STOP_WAIT_MS   2000u
-#define TRIM_EVERY_NS  200000000u
 
 struct pipeline {
     const struct ingest_opts *opts;
@@ -51,7 +49,6 @@ struct pipeline {
     struct fmt_schema quarantine_schema;
     unsigned groups_max;                /* closed ones at a time */
     uint64_t bytes_total;               /* of the input files; 0 = unknown */
-    uint64_t trim_ns;                   /* when the resident set is looked at again */
 };
 
 /* ---------------------------------------------------------------------------------- options */
@@ -76,24 +73,6 @@ memory_needed(const struct pipeline *p, uint64_t raw_limit, unsigned n_threads, 
            n_threads * thread_memory(p->opts->zstd_level) + READ_MEMORY;
 }
 
-/* What was freed stays with the allocator's arenas, one per thread, and they may be large at
- * different times: give it back where the sum comes near the budget. */
-static void
-trim_memory(struct pipeline *p)
-{
-#ifdef __GLIBC__
-    const uint64_t now = base_now_ns();
-
-    if (now < p->trim_ns)
-        return;
-    p->trim_ns = now + TRIM_EVERY_NS;
-    if (base_rss() > p->budget.limit / 4 * 3)
-        (void)malloc_trim(0);
-#else
-    (void)p;
-#endif
-}
-
 /* --------------------------------------------------------------------------------- stopping */
 
 static int
@@ -102,7 +81,6 @@ check_stop(void *arg, struct shard_error *err)
     struct pipeline *p = arg;
     struct ingest_walk_counts counts;
 
-    trim_memory(p);
     ingest_reader_get_counts(&p->reader, &counts);
     p->sq.share = p->bytes_total ? (double)counts.bytes_raw / (double)p->bytes_total : 0;
     if (p->opts->progress &&
