@@ -13,33 +13,47 @@
 #define BUF_ALIGN   64u
 #define BUF_HUGE    ((size_t)2 << 20) /* from this size on huge pages are asked for: pages that are
                                        * decompressed and gathered from all over miss the TLB less */
+#define BUF_ROUND   ((size_t)512 << 10) /* what may be added to make the last huge page whole */
 #define BUF_CAP_MIN 192u
 
 void *
 base_alloc_aligned(size_t len)
 {
-    size_t total;
+    size_t total, huge;
     void *p;
 
     /* no object may be larger than PTRDIFF_MAX */
     if (base_add_size(len, BASE_BUF_SLACK + BUF_ALIGN - 1, &total) < 0 || total > PTRDIFF_MAX)
         return NULL;
     total &= ~(size_t)(BUF_ALIGN - 1); /* the size must be a multiple, too */
-    if (posix_memalign(&p, total >= BUF_HUGE ? BUF_HUGE : BUF_ALIGN, total) != 0)
+    huge = total & ~(BUF_HUGE - 1);
+    if (posix_memalign(&p, huge ? BUF_HUGE : BUF_ALIGN, total) != 0)
         return NULL;
-    if (total >= BUF_HUGE) /* whole huge pages only, so that no more becomes resident */
-        (void)madvise(p, total & ~(BUF_HUGE - 1), MADV_HUGEPAGE);
+    if (huge) /* the rest stays in small pages, so that it becomes resident only when used */
+        (void)madvise(p, huge, MADV_HUGEPAGE);
     /* vector loads may look at the slack; let it be the same on every run */
     memset((char *)p + len, 0, total - len);
     return p;
+}
+
+size_t
+base_buf_round(size_t cap)
+{
+    const size_t past = (cap + BASE_BUF_SLACK) % BUF_HUGE;
+
+    if (cap < BUF_HUGE - BUF_ROUND || past < BUF_HUGE - BUF_ROUND || cap > PTRDIFF_MAX - BUF_HUGE)
+        return cap;
+    return cap + (BUF_HUGE - past);
 }
 
 /* Move to memory for cap bytes. */
 static int
 buf_grow(struct base_buf *b, size_t cap)
 {
-    uint8_t *p = base_alloc_aligned(cap);
+    uint8_t *p;
 
+    cap = base_buf_round(cap);
+    p = base_alloc_aligned(cap);
     if (p == NULL)
         return -ENOMEM;
     if (b->len)

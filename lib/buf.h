@@ -19,7 +19,10 @@ struct base_buf {
 
 /* Make room for extra more bytes. Returns 0 or -ENOMEM; the content stays. */
 SHARD_NODISCARD int base_buf_reserve(struct base_buf *b, size_t extra);
-/* Like reserve, but to exactly len + extra, for buffers whose size is known. */
+/* The capacity that a buffer for cap bytes really gets: a last huge page that is nearly full is made
+ * whole. For who accounts for memory before it is there. */
+size_t base_buf_round(size_t cap);
+/* Like reserve, but to exactly len + extra, for buffers whose size is known (rounded as above). */
 SHARD_NODISCARD int base_buf_reserve_exact(struct base_buf *b, size_t extra);
 SHARD_NODISCARD int base_buf_append(struct base_buf *b, const void *data, size_t len);
 SHARD_NODISCARD int base_buf_printf(struct base_buf *b, const char *fmt, ...)

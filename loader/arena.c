@@ -8,6 +8,7 @@
 
 #define BLOCK_MIN  (16u << 10)
 #define REUSE_UP   8u /* classes: a block up to twice as large as asked for is lent */
+#define HUGE_PAGE  ((size_t)2 << 20)
 
 /* Sizes are 8/8, 9/8, ... 15/8 of BLOCK_MIN times 8 times a power of two; below that, multiples of
  * BLOCK_MIN. */
@@ -158,6 +159,8 @@ block_map(struct loader_arena *a, size_t cap)
         free(b);
         return NULL;
     }
+    if (cap >= HUGE_PAGE) /* batches: many small copies to all over them */
+        (void)madvise(b->data, cap & ~(HUGE_PAGE - 1), MADV_HUGEPAGE);
     b->arena = a;
     b->cap = cap;
     return b;

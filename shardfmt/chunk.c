@@ -938,6 +938,6 @@ fmt_chunk_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t col
     if (out_of_line && f->piece_first[group + 1] > f->piece_first[group])
         pieces = 2 * (uint64_t)FMT_INLINE_MAX;
     /* Buffers: page, values with offsets and indices, dictionary offsets, validity; and slack. */
-    return raw + data + (n_rows + 2) * sizeof(uint32_t) + n_rows / 8 + pieces +
+    return base_buf_round(raw) + base_buf_round(data) + (n_rows + 2) * sizeof(uint32_t) + n_rows / 8 + pieces +
            8 * (uint64_t)(2 * BASE_BUF_SLACK) + sizeof(struct fmt_decoded);
 }
