@@ -886,6 +886,43 @@ START_TEST(test_damaged_newest_falls_back)
 }
 END_TEST
 
+START_TEST(test_damaged_newest_leaves_no_rows_behind)
+{
+    static uint8_t bytes[4096];
+    struct train_position back, pos = {.step = 12};
+    struct train_model *m, *again;
+    struct train_spec s;
+    struct mem_data d;
+    char path[128];
+    size_t n;
+    int dirfd;
+
+    small_model(&s, &d, &m);
+    dirfd = open(tmp, O_RDONLY | O_DIRECTORY);
+    OK(train_checkpoint_write(dirfd, m, &pos, 77, s.snapshot, &err));
+    m->n_table = 2; /* as it was some steps before */
+    pos.step = 8;
+    OK(train_checkpoint_write(dirfd, m, &pos, 77, s.snapshot, &err));
+    (void)snprintf(path, sizeof(path), "%s/checkpoints/step-000000000012.ckpt", tmp);
+    n = read_bytes(path, bytes, sizeof(bytes));
+    bytes[n - 1] ^= 1;
+    write_bytes(path, bytes, n);
+    again = new_like(&s);
+    ck_assert_int_eq(train_checkpoint_load(dirfd, again, 77, s.snapshot, NULL, NULL, &back, &err),
+                     1);
+    ck_assert_uint_eq(back.step, 8);
+    ck_assert_uint_eq(again->n_table, 2);
+    OK(train_model_grow(again, 5, &err));
+    for (uint64_t i = 2 * again->stride; i < 5 * again->stride; i++)
+        ck_assert(again->table[i] == 0 && again->table_squares[i] == 0);
+    ck_assert_int_eq(close(dirfd), 0);
+    train_model_free(m);
+    train_model_free(again);
+    train_spec_done(&s);
+    mem_data_done(&d);
+}
+END_TEST
+
 START_TEST(test_model_file_comes_back_and_damage_is_found)
 {
     static uint8_t bytes[1 << 16];
@@ -1089,6 +1126,7 @@ main(void)
     tcase_add_test(runs, test_growing_model_has_a_limit);
     tcase_add_test(runs, test_checkpoint_comes_back_and_any_damage_is_found);
     tcase_add_test(runs, test_damaged_newest_falls_back);
+    tcase_add_test(runs, test_damaged_newest_leaves_no_rows_behind);
     tcase_add_test(runs, test_model_file_comes_back_and_damage_is_found);
     tcase_add_test(runs, test_eval_counts_strangers_and_nulls);
     tcase_add_loop_test(runs, test_a9a, 0, 2);

@@ -268,6 +268,22 @@ train_checkpoint_write(int dirfd, const struct train_model *m, const struct trai
     return r;
 }
 
+/* Rows up to before came from a newer checkpoint that turned out to be damaged: they must be zero
+ * when the table grows to them again. */
+static void
+forget_rows(struct train_model *m, uint64_t before)
+{
+    const uint64_t from = m->n_table * m->stride;
+    size_t bytes;
+
+    if (before <= m->n_table)
+        return;
+    bytes = (size_t)(before - m->n_table) * m->stride * sizeof(float);
+    memset(m->table + from, 0, bytes);
+    if (m->table_squares != NULL)
+        memset(m->table_squares + from, 0, bytes);
+}
+
 /* Check the header against the model and the file's size before a byte of the model changes. */
 static int
 check_shape(const struct header *h, struct train_model *m, const char *name, uint64_t size,
@@ -289,10 +305,13 @@ check_shape(const struct header *h, struct train_model *m, const char *name, uin
         return base_fail(err, SHARD_ETRUNC, "%s: %" PRIu64 " bytes, not %" PRIu64, name, size,
                          want);
     if (m->opts.growable) {
+        const uint64_t before = m->n_table;
+
         r = train_model_grow(m, h->rows[0], err);
         if (r < 0)
             return r;
         m->n_table = h->rows[0];
+        forget_rows(m, before);
         n = train_model_tensors(m, t);
     }
     for (unsigned i = 0; i < n; i++)
