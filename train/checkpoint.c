@@ -245,6 +245,8 @@ train_checkpoint_write(int dirfd, const struct train_model *m, const struct trai
     int fd = -1, r;
 
     r = base_mkdir(dirfd, DIR_NAME, err);
+    if (r >= 0)
+        r = base_fsync_dir(dirfd, ".", err); /* DIR_NAME itself, and the metrics beside it */
     if (r < 0)
         return r;
     fd = openat(dirfd, DIR_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -95,17 +95,19 @@ make_dir(const char *dir, struct shard_error *err)
     if (r < 0)
         return r;
     fd = train_run_open_dir(dir, err);
-    if (fd >= 0 && !dir_is_empty(fd)) {
-        (void)close(fd);
-        return base_fail(err, SHARD_EPARSE,
-                         "%s is not empty: give another -o, or go on with shardtrain resume %s",
-                         dir, dir);
-    }
-    if (fd >= 0 && (r = lock_dir(fd, dir, err)) < 0) {
-        (void)close(fd);
-        return r;
-    }
-    return fd;
+    if (fd < 0)
+        return fd;
+    r = lock_dir(fd, dir, err); /* first, or two could find it empty one after the other */
+    if (r >= 0 && !dir_is_empty(fd))
+        r = base_fail(err, SHARD_EPARSE,
+                      "%s is not empty: give another -o, or go on with shardtrain resume %s", dir,
+                      dir);
+    if (r >= 0)
+        r = base_fsync_dir(fd, "..", err);
+    if (r >= 0 || r == -EACCES) /* one may make folders where one may not read */
+        return fd;
+    (void)close(fd);
+    return r;
 }
 
 static int
@@ -294,6 +296,9 @@ save_checkpoint(struct run *run, struct shard_error *err)
     run->pos.seconds = run->start_seconds + since(run->start_ns);
     if (!train_model_is_finite(run->model))
         return fail_not_finite(run, rate_at(run, run->pos.step), err);
+    r = base_fsync(fileno(run->metrics), METRICS_FILE, err); /* pos.metrics_len must be true */
+    if (r < 0)
+        return r;
     r = train_checkpoint_write(run->dirfd, run->model, &run->pos, run->config_hash,
                                run->spec->snapshot, err);
     run->last_save_ns = base_now_ns();
