@@ -50,6 +50,7 @@ struct ingest_result {
     char snapshot[33];              /* "" where nothing was published */
     struct fmt_schema schema;       /* of the rows; fmt_schema_done() by the caller */
     uint64_t entries, entries_skipped, links_skipped;
+    bool too_many_bad;  /* that is why it failed */
     bool already_there; /* the same inputs and options: nothing was done */
 };
 

@@ -31,8 +31,9 @@ bad_allowed(const struct ingest_opts *opts, uint64_t rows)
 static int
 too_many_bad(const struct ingest_sequencer *sq, const char *of, struct shard_error *err)
 {
-    const struct ingest_result *ret = sq->ret;
+    struct ingest_result *ret = sq->ret;
 
+    ret->too_many_bad = true;
     return base_fail(err, SHARD_ELIMIT,
                      "%" PRIu64 " of %s%" PRIu64 " records are bad, more than --max-bad allows, so "
                      "nothing was published; the first is %s; --max-bad 100%% would publish the "

@@ -32,7 +32,8 @@ exit_status(const struct ingest_args *a, const struct ingest_result *res, int r)
     case 0:
         return res->rejected > 0 && quarantine ? CLI_REJECTS : CLI_OK;
     case SHARD_ELIMIT:
-        return CLI_TOO_BAD;
+        /* Limits of the format have this code, too. */
+        return res->too_many_bad ? CLI_TOO_BAD : CLI_FAILED;
     case -EEXIST:         /* the output is something else */
     case SHARD_EPARSE:    /* an option does not fit the data */
     case SHARD_ENOTFOUND:
