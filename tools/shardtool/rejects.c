@@ -191,17 +191,20 @@ open_and_print(int dirfd, const struct fmt_shard_entry *e, struct output *out,
                struct shard_error *err)
 {
     struct file f = {.path = e->path, .fd = -1};
+    struct fmt_schema schema;
     int r;
 
     r = fmt_shard_open(dirfd, e, NULL, &f.fd, &f.footer, err);
     if (r < 0)
         return r;
-    r = base_codec_new(&f.codec);
+    r = fmt_quarantine_schema(&schema);
+    if (r == 0)
+        r = base_codec_new(&f.codec);
     for (uint32_t c = 0; c < N_COLS && r == 0; c++)
         r = fmt_decoded_new(&f.decoded[c]);
     if (r < 0)
         base_fail(err, r, "%s", e->path);
-    else if (f.footer->n_columns != N_COLS)
+    else if (!fmt_schema_equal(&f.footer->schema, &schema)) /* the types are relied on */
         r = base_fail(err, SHARD_ECORRUPT, "%s is no quarantine file", e->path);
     else
         r = print_file(&f, out, err);
@@ -210,6 +213,7 @@ open_and_print(int dirfd, const struct fmt_shard_entry *e, struct output *out,
         base_buf_done(&f.stored[c]);
     }
     base_codec_free(f.codec);
+    fmt_schema_done(&schema);
     fmt_footer_free(f.footer);
     (void)close(f.fd);
     return r;
