@@ -43,6 +43,28 @@ struct args {
     uint64_t memory;
 };
 
+/* The loader was left too little: say what would do for it and the model. */
+static int
+fail_budget(const struct args *x, const struct train_feed_opts *opts, uint64_t model_bytes,
+            struct shard_error *err)
+{
+    struct train_feed_opts fo = *opts;
+    struct train_feed *feed;
+    uint64_t least;
+    int r;
+
+    fo.memory = 0;
+    r = train_feed_open_loader(NULL, &fo, &feed, err);
+    if (r < 0)
+        return r;
+    least = model_bytes + feed->plan.memory_min;
+    feed->close(feed);
+    return base_fail(err, SHARD_EBUDGET,
+                     "--memory %" PRIu64 " is too small for this model and this split: at least "
+                     "%" PRIu64 " bytes (%" PRIu64 "M) will do",
+                     x->memory, least, (least >> 20) + 1);
+}
+
 static int
 open_feed(const struct args *x, const struct train_spec *spec, uint64_t model_bytes,
           struct train_feed **ret_feed, struct shard_error *err)
@@ -77,6 +99,8 @@ open_feed(const struct args *x, const struct train_spec *spec, uint64_t model_by
     shard_dataset_close(ds);
     if (r >= 0)
         r = train_feed_open_loader(NULL, &fo, ret_feed, err);
+    if (r == SHARD_EBUDGET)
+        r = fail_budget(x, &fo, model_bytes, err);
     free(columns);
     return r;
 }
@@ -174,7 +198,6 @@ run(struct args *x, struct verb_watch *watch)
     struct train_feed *feed = NULL;
     struct train_eval e = {0};
     struct shard_error err = {0};
-    struct train_model_opts mo;
     int dirfd, r, status = CLI_OK;
 
     train_spec_init(&spec);
@@ -186,10 +209,8 @@ run(struct args *x, struct verb_watch *watch)
     if (r == -ENOENT)
         return cli_fail(CLI_FAILED, "%s has no finished model; go on with: shardtrain resume %s",
                         x->run, x->run);
-    if (r >= 0) {
-        train_spec_model_opts(&spec, false, &mo);
-        r = open_feed(x, &spec, train_model_bytes(&mo), &feed, &err);
-    }
+    if (r >= 0) /* of the model as it is: one that grew says nothing in its options */
+        r = open_feed(x, &spec, train_model_bytes(&model->opts), &feed, &err);
     if (r >= 0)
         r = train_eval_run(model, &spec, feed, x->threads, &env, &e, &err);
     verb_watch_done(watch);
