@@ -151,7 +151,7 @@ write_bad(struct predict *p, const struct shard_error *why, struct shard_error *
     return r;
 }
 
-/* Whether a person or a pipe waits for each answer: then lines are answered as they come. */
+/* Whether a person waits for each answer: then lines are answered as they come. */
 static bool
 is_interactive(FILE *f)
 {
@@ -167,7 +167,7 @@ predict_stream(struct predict *p, FILE *f, struct shard_error *err)
     ssize_t len;
     int r = 0;
 
-    while (r >= 0 && cli_signal() == 0 && (errno = 0, len = getline(&line, &cap, f)) > 0) {
+    while (r >= 0 && (errno = 0, len = getline(&line, &cap, f)) > 0) {
         struct shard_error why = {0};
 
         p->line++;
@@ -184,7 +184,7 @@ predict_stream(struct predict *p, FILE *f, struct shard_error *err)
             r = flush(p, err);
     }
     free(line);
-    if (r >= 0 && ferror(f))
+    if (r >= 0 && !feof(f)) /* also a line that does not fit into memory */
         r = base_fail(err, errno ? -errno : -EIO, "reading the input");
     return r < 0 ? r : flush(p, err);
 }
@@ -231,7 +231,6 @@ run(struct predict *p, const char *run_dir, const char *input, int format)
     bool json = false;
     int r;
 
-    cli_catch_signals();
     train_spec_init(&p->spec);
     r = load(p, run_dir, &json, format, input, &err);
     if (r >= 0 && input != NULL && strcmp(input, "-") != 0) {
