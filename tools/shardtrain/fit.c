@@ -211,16 +211,28 @@ check(struct args *x)
 static int
 run(struct args *x)
 {
-    struct train_env env = verb_watch_env(&x->watch);
+    struct train_env env;
     struct train_result res;
     struct shard_error err = {0};
     int r;
 
+    /* May take its time over the labels; until it is done a signal ends the program. */
     r = train_spec_resolve(&x->spec, &err);
+    env = verb_watch_env(&x->watch);
     if (r >= 0)
         r = train_run_fit(x->run, &x->spec, &env, &res, &err);
     verb_watch_done(&x->watch);
     return r < 0 ? verb_fail(&err) : verb_report_run(x->run, &res);
+}
+
+static bool
+is_utf8(const char *text)
+{
+    json_t *s = json_string(text);
+    const bool ok = s != NULL;
+
+    json_decref(s);
+    return ok;
 }
 
 int
@@ -242,7 +254,11 @@ verb_fit(int argc, char **argv)
     x.spec.o.dataset = realpath(dataset, NULL);
     if (x.spec.o.dataset == NULL)
         x.spec.o.dataset = copy(dataset); /* the dataset's own message follows */
-    status = check(&x);
+    status = is_utf8(x.spec.o.dataset)
+                 ? check(&x)
+                 : cli_usage_error("%s: the run keeps this path as JSON, so it must be UTF-8; move "
+                                   "the dataset to where its whole path is",
+                                   dataset);
     if (status == CLI_OK)
         status = run(&x);
     train_spec_done(&x.spec);
