@@ -139,7 +139,8 @@ compare_options(const struct fmt_snapshot *s, const struct ingest_opts *opts,
 }
 
 static int
-hash_file(const struct ingest_file *file, struct base_hash128 *ret, struct shard_error *err)
+hash_file(const struct ingest_opts *opts, const struct ingest_file *file, uint64_t total,
+          uint64_t *done, struct base_hash128 *ret, struct shard_error *err)
 {
     const int fd = file->path ? open(file->path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
     uint8_t *buf = malloc(READ_BYTES);
@@ -165,6 +166,11 @@ hash_file(const struct ingest_file *file, struct base_hash128 *ret, struct shard
             goto out;
         }
         XXH3_128bits_update(state, buf, (size_t)n);
+        *done += (uint64_t)n;
+        if (opts->progress && opts->progress(opts->progress_arg, *done, total, 0) != 0) {
+            r = base_fail(err, -ECANCELED, "stopped");
+            goto out;
+        }
     }
     h = XXH3_128bits_digest(state);
     *ret = (struct base_hash128){h.low64, h.high64};
@@ -183,6 +189,7 @@ compare_inputs(const struct fmt_snapshot *s, const struct ingest_opts *opts,
     const struct ingest_files *files = opts->files;
     const struct fmt_fact *f;
     struct base_hash128 hash = {0, 0};
+    uint64_t total = 0, done = 0;
     uint32_t at = 0;
     int r;
 
@@ -193,6 +200,7 @@ compare_inputs(const struct fmt_snapshot *s, const struct ingest_opts *opts,
         f = next_fact(s, INGEST_FACT_INPUT, &at);
         if (f == NULL || strcmp(f->name, file->name) != 0)
             return differs(opts, err, "from other inputs: it does not know ", file->name);
+        total += file->size;
         if (file->size > 0 && file->size != f->bytes)
             return differs(opts, err, "from other inputs: the size was different of ", file->name);
     }
@@ -202,7 +210,7 @@ compare_inputs(const struct fmt_snapshot *s, const struct ingest_opts *opts,
     at = 0;
     for (size_t i = 0; i < files->count; i++) {
         f = next_fact(s, INGEST_FACT_INPUT, &at);
-        r = hash_file(&files->items[i], &hash, err);
+        r = hash_file(opts, &files->items[i], total, &done, &hash, err);
         if (r < 0)
             return r;
         if (f == NULL || !base_hash128_eq(hash, f->hash))
