@@ -21,7 +21,7 @@ train_file_begin(struct train_file *f, int dirfd, const char *name, struct shard
 {
     f->dirfd = dirfd;
     (void)snprintf(f->name, sizeof(f->name), "%s", name);
-    (void)snprintf(f->temp, sizeof(f->temp), ".%s.tmp", name);
+    (void)snprintf(f->temp, sizeof(f->temp), ".unfinished.tmp"); /* one process per run */
     f->fd = openat(dirfd, f->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (f->fd < 0)
         return base_fail(err, -errno, "%s: making it", f->temp);

@@ -1,7 +1,7 @@
 /* Files of a run directory that are written whole or not at all, and tensors within them.
  *
  * begin makes a temporary file, commit syncs it, renames it and syncs the directory; a file that
- * was never committed is removed by abort, and by the next begin of that name.
+ * was never committed is removed by abort, and overwritten by the next begin in that directory.
  * Not thread-safe. */
 #ifndef TRAIN_FILE_H
 #define TRAIN_FILE_H
