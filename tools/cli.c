@@ -300,6 +300,8 @@ cli_args_next(struct cli_args *a)
         a->opt = c >= GETOPT_FIRST ? &a->usage->opts[c - GETOPT_FIRST]
                                    : opt_by_letter(a->usage->opts, c);
         a->value = optarg;
+        if (strcmp(a->opt->name, "json") == 0)
+            json_wanted = true; /* it was abbreviated */
         return a->opt->id;
     }
 }

@@ -47,8 +47,8 @@ static const struct cli_opt opts[] = {
      OPT_WORD_NGRAMS},
     {0, "minn", "N", "shortest character n-gram (default: 1 where --maxn is given)", OPT_MINN},
     {0, "maxn", "N", "longest character n-gram (default: 0 = none)", OPT_MAXN},
-    {0, "buckets", "N", "features are hashed into so many (default: text 2M; linear with\n"
-     "a sparse column: not hashed)", OPT_BUCKETS},
+    {0, "buckets", "N", "features are hashed into so many (default: text 2000000; linear\n"
+     "with a sparse column: not hashed)", OPT_BUCKETS},
     {0, "checkpoint-every", "STEPS|SECONDSs", "default: 60s", OPT_CHECKPOINT_EVERY},
     {0, "memory", "SIZE", "for model and loader together", OPT_MEMORY},
     {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
