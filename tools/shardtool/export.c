@@ -50,7 +50,8 @@ export_file(const struct rows_opts *o, const char *path)
     }
     cli_catch_signals();
     status = rows_print(o, f, path);
-    if (status == CLI_OK && (fflush(f) != 0 || fchmod(fd, 0666 & ~umask(022)) < 0))
+    if (status == CLI_OK &&
+        (fflush(f) != 0 || fchmod(fd, 0666 & ~umask(022)) < 0 || fsync(fd) < 0))
         status = cli_fail(CLI_FAILED, "writing %s: %s", path, strerror(errno));
     if (fclose(f) != 0 && status == CLI_OK)
         status = cli_fail(CLI_FAILED, "writing %s: %s", path, strerror(errno));
