@@ -13,6 +13,7 @@
 
 #include "lib/compiler.h"
 #include "lib/fail.h"
+#include "lib/fs.h"
 #include "shardfmt/snapshot.h"
 
 static const char *const folders[] = {FMT_DIR_ROOTS, FMT_DIR_SEGMENTS, FMT_DIR_SHARDS,
@@ -175,7 +176,11 @@ ingest_target_prepare(struct ingest_target *t, struct shard_error *err)
             return base_fail(err, r, "clearing %s/%s of an interrupted ingest", t->path,
                              folders[i]);
     }
-    return fmt_dataset_mkdirs(t->dirfd, err);
+    r = fmt_dataset_mkdirs(t->dirfd, err);
+    if (r < 0)
+        return r;
+    r = base_fsync_dir(t->dirfd, "..", err); /* the dataset's own name must last, too */
+    return r == -EACCES ? 0 : r; /* one may make folders where one may not read */
 }
 
 void
