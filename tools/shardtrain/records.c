@@ -211,6 +211,8 @@ records_add(struct records *r, const char *line, size_t len, struct shard_error 
     const size_t before = r->values[0].len, indices = r->indices.len;
     int status;
 
+    if (len > (size_t)INT32_MAX - 2 * RECORDS_BYTES_MAX) /* offsets have 32 bits */
+        return base_fail(err, SHARD_EPARSE, "a record of %zu bytes is too long", len);
     if (r->json)
         status = add_json(r, line, len, err);
     else if (r->spec->o.input == TRAIN_SOURCE_TEXT)
