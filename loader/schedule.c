@@ -324,7 +324,16 @@ fail:
     return -ENOMEM;
 }
 
-/* The part whose next window is needed first, or NULL where none needs one by now. */
+/* The step that takes the last row of the window. */
+static uint64_t
+window_last_step(const struct shard_loader *l, const struct loader_part *part,
+                 const struct loader_window *w)
+{
+    return w->epoch * l->order.steps + (w->end - 1 - part->lo) / l->order.quota;
+}
+
+/* The part whose next window is needed first, or NULL where none needs one by now. To wait is safe
+ * only where a window of the part closes before that step: its closing wakes the planner. */
 static struct loader_part *
 part_to_open(struct shard_loader *l)
 {
@@ -336,7 +345,8 @@ part_to_open(struct shard_loader *l)
             best = &l->parts[i];
     if (best->next_step >= l->plan.stop_step || best->next_step >= l->fail_step)
         return NULL;
-    if (best->n_windows >= l->windows_max && best->next_step > l->next_gather + l->unit_steps)
+    if (best->n_windows >= l->windows_max && best->next_step > l->next_gather + l->unit_steps &&
+        window_last_step(l, best, best->first) < best->next_step)
         return NULL;
     return best;
 }
