@@ -341,7 +341,7 @@ decode_fixed(struct decoding *c)
 /* -------------------------------------------------------------------------- out-of-line values */
 
 struct overflow {
-    uint32_t row, first, n_pieces;
+    uint32_t row, first, n_pieces, reserved;
     uint64_t len; /* bytes */
 };
 
@@ -353,7 +353,8 @@ overflow_load(const struct decoding *c, uint32_t i)
     return (struct overflow){.row = base_load_le32(p),
                              .first = base_load_le32(p + 4),
                              .len = base_load_le64(p + 8),
-                             .n_pieces = base_load_le32(p + 16)};
+                             .n_pieces = base_load_le32(p + 16),
+                             .reserved = base_load_le32(p + 20)};
 }
 
 static uint32_t
@@ -379,6 +380,8 @@ overflow_check(const struct decoding *c, const struct overflow *o, int64_t last_
     const uint32_t n = c->f->piece_first[c->group + 1] - first;
     uint64_t len = 0;
 
+    if (o->reserved)
+        return base_fail(c->err, SHARD_EUNSUPPORTED, "out-of-line value with reserved bits");
     if (o->row >= c->in.n_rows || o->row <= last_row || row_is_null(c, o->row))
         return base_fail(c->err, SHARD_ECORRUPT, "out-of-line value of row %" PRIu32, o->row);
     if (o->first > n || o->n_pieces > n - o->first)
