@@ -146,8 +146,8 @@ put_overflow_column(struct imaging *g, const struct shard_array *a)
     const size_t size = elem_size(a) + (a->type == SHARD_TYPE_SPARSE ? sizeof(uint32_t) : 0);
     int r = 0;
 
-    if (!is_var(a->type) || a->n_values * size <= FMT_INLINE_MAX)
-        return 0;
+    if (!is_var(a->type) || a->n_values * size <= FMT_INLINE_MAX || g->opts->plain_only)
+        return 0; /* restricted files have none: a segment may list many row groups in one value */
     for (uint64_t i = 0; i < a->n_rows && r == 0; i++)
         if ((size_t)(a->offsets[i + 1] - a->offsets[i]) * size > FMT_INLINE_MAX)
             r = put_overflow_row(g, a, i);

@@ -24,6 +24,7 @@
 #define FMT_ALIGN           64u           /* of row groups, and of pages without zstd */
 #define FMT_TAIL_GUESS      (64u << 10)   /* read from the end where the footer's size is unknown */
 #define FMT_FOOTER_RAW_MAX  (256u << 20)
+#define FMT_SHARD_GROUPS_MAX (1u << 20)   /* a segment lists their rows in one page: 4 MiB */
 #define FMT_PAGE_RAW_LIMIT  (8u << 20)    /* no page's raw bytes are more */
 #define FMT_STREAM_ALIGN_MIN 256u         /* plain streams of so many bytes start at FMT_ALIGN */
 

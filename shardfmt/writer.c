@@ -169,7 +169,7 @@ fmt_writer_append(struct fmt_writer *w, struct fmt_image *im, struct shard_error
         writer_parts(w, &parts);
         if (r < 0)
             (void)base_fail(err, r, "%s", w->path);
-        else if (fmt_footer_size(&parts) > FMT_FOOTER_RAW_MAX)
+        else if (fmt_footer_size(&parts) > FMT_FOOTER_RAW_MAX || w->n_groups > FMT_SHARD_GROUPS_MAX)
             r = base_fail(err, SHARD_ELIMIT, "%s: the footer gets too large; use fewer row groups",
                           w->path);
     }
