@@ -69,7 +69,7 @@ struct fmt_chunk_stats {
  * writer. */
 struct fmt_image {
     uint32_t n_rows, n_columns;
-    struct base_buf bytes;          /* pages of column 0, 1, ..., then nothing */
+    struct base_buf bytes;          /* pieces, then pages of column 0, 1, ... */
     struct fmt_page *pages;         /* n_pages, columns in order */
     uint32_t *chunk_first;          /* n_columns + 1: pages of column c are [c], [c + 1]) */
     uint32_t n_pages;

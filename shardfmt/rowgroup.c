@@ -23,7 +23,7 @@ struct shard_group {
     struct chunk *chunks;         /* cap */
     const uint8_t **stored;       /* pages of the chunk being decoded */
     uint32_t cap_stored;
-    struct base_buf buf; /* stored bytes of all chunks; text may point into it */
+    struct base_buf buf; /* stored bytes of all chunks; no array points into it */
 };
 
 /* One wanted chunk of a row group. */
@@ -127,7 +127,7 @@ run_end(const struct chunk *chunks, uint32_t i, uint32_t n, uint64_t *ret_len)
 }
 
 /* Place every run in the buffer, at the same distance from a multiple of 64 as in the file, so that
- * what is aligned there can be used where it lands; then read each in one request. */
+ * the decoder reads aligned what is aligned there; then read each in one request. */
 static int
 chunks_read(struct shard_group *g, uint32_t n, const struct fmt_open_shard *o, const char *path,
             struct shard_error *err)

@@ -62,18 +62,12 @@ SHARD_NODISCARD int fmt_footer_load(int fd, uint64_t file_size, uint32_t tail_by
                                     struct shard_error *err);
 void fmt_footer_free(struct fmt_footer *f); /* accepts NULL */
 
-/* What to say about a page in a message: file, row group, column and page. */
-struct fmt_place {
-    const char *file;
-    uint32_t group, column, page;
-    const char *column_name;
-};
-
-/* Verify and decode the pages of one chunk into out. stored[i] points to the stored bytes of page
- * i of the chunk (f->pages[chunk_first + i]). Storage that out's arrays point to lives in store
- * until its next use; for text the values stay in the page, uncopied. Out-of-line values are
- * fetched through read_piece, which must give the verified raw bytes' stored form (NULL: chunks
- * with such values give SHARD_EUNSUPPORTED). Pure; one thread per store. */
+/* Verify and decode the pages of one chunk into *ret_array. stored[i] points to the stored bytes of
+ * page i of the chunk (f->pages[chunk_first + i]), needed during the call only. What ret_array
+ * points to lives in d until its next use; d also holds what was decompressed, which large plain
+ * streams are used in without a copy. Out-of-line values are fetched through read, which gives
+ * stored bytes of the file, unverified (NULL: chunks with such values give SHARD_EUNSUPPORTED).
+ * Pure; one thread per d. */
 struct fmt_decoded;             /* storage of one decoded chunk */
 SHARD_NODISCARD int fmt_decoded_new(struct fmt_decoded **ret);
 void fmt_decoded_free(struct fmt_decoded *d);
