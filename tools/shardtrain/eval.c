@@ -45,10 +45,10 @@ struct args {
 
 /* The loader was left too little: say what would do for it and the model. */
 static int
-fail_budget(const struct args *x, const struct train_feed_opts *opts, uint64_t model_bytes,
+fail_budget(const struct args *x, const struct train_feed_opts *feed_opts, uint64_t model_bytes,
             struct shard_error *err)
 {
-    struct train_feed_opts fo = *opts;
+    struct train_feed_opts fo = *feed_opts;
     struct train_feed *feed;
     uint64_t least;
     int r;
