@@ -123,11 +123,6 @@ ingest_target_open(struct ingest_target *t, const char *path, struct shard_error
                              : base_fail(err, -errno, "opening %s", path);
         goto out;
     }
-    /* A new dataset's own name must survive a power cut, too; who may not read the folder around
-     * it cannot sync that. */
-    r = t->made ? base_fsync_dir(t->dirfd, "..", err) : 0;
-    if (r < 0 && r != -EACCES)
-        goto out;
     /* Where the file system knows no locks, publish() still lets only one win. */
     if (flock(t->dirfd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
         r = base_fail(err, -EBUSY, "another ingest is at work in %s", path);
