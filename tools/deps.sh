@@ -51,10 +51,15 @@ if [ "$1" = lists ]; then
     exec $sudo apt-get update -qq >&2
 fi
 echo "deps: installing with ${sudo:+sudo }apt-get:$missing" >&2
+log=$(mktemp "${TMPDIR:-/tmp}/shardline-deps.XXXXXX")
+trap 'rm -f "$log"' EXIT
 install() {
     # shellcheck disable=SC2086
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        $missing >&2
+        $missing >"$log" 2>&1
 }
 # Package lists may be missing on a fresh machine, or old.
-install || { $sudo apt-get update -qq >&2 && install; }
+install || { $sudo apt-get update -qq >&2 && install; } || {
+    cat "$log" >&2
+    exit 1
+}
