@@ -384,8 +384,9 @@ group_extents(const struct shard_loader *l, const struct fmt_footer *f, uint32_t
 }
 
 /* Whether the array of a chunk will point into its one decompressed page, which then has all its
- * values, none out of line: what the shard says of the column's encodings tells. A file that lies about them costs memory that was not asked for, at
- * most as much again, which the account then shows. */
+ * values, none out of line: what the shard says of the column's encodings tells. A file that lies
+ * about them costs memory that was not asked for, at most as much again, which the account then
+ * shows. */
 static bool
 chunk_stays_in_page(const struct fmt_footer *f, uint32_t group, uint32_t column)
 {

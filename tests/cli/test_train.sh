@@ -256,7 +256,7 @@ assert total == 3000 and right > 0.9 * total, right
 EOF
 
 # ---- memory: the highest resident set within the budget and 32 MiB
-want 1 "$SHARDTRAIN" fit data --model text --buckets 20000 --memory 1M -o small
+want 2 "$SHARDTRAIN" fit data --model text --buckets 20000 --memory 1M -o small
 least=$(sed -n 's/.*at least \([0-9]*\) bytes.*/\1/p' err)
 want 0 "$SHARDTRAIN" fit data --model text --buckets 20000 --memory "$least" -o small --epochs 1 \
     --progress never

@@ -427,7 +427,7 @@ cmd_bench(int argc, char **argv)
         (void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* sleep as long as was asked */
     r = run(b, &err);
     if (r < 0)
-        status = cli_fail_err(r == -EINVAL ? CLI_USAGE : CLI_FAILED, &err);
+        status = cli_fail_err(r == -EINVAL || r == SHARD_EBUDGET ? CLI_USAGE : CLI_FAILED, &err);
     else if (cli_json())
         status = print_json(b);
     else

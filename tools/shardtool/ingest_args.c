@@ -39,7 +39,8 @@ static const struct cli_opt opts[] = {
     {0, "rename", "A=B", "call column A B; may be repeated", OPT_RENAME},
     {0, "min-length", "COLUMN=BYTES", "filter out rows with a shorter value; may be repeated",
      OPT_MIN_LENGTH},
-    {0, "split", "A=SHARE,B=SHARE", "divide rows by a hash of the split key", OPT_SPLIT},
+    {0, "split", "A=SHARE,B=SHARE", "divide rows by a hash of the split key; shares are\nrelative to "
+     "their sum", OPT_SPLIT},
     {0, "split-name", "NAME", "one split of this name (default train)", OPT_SPLIT_NAME},
     {0, "split-key", "COLUMN,...", "rows with equal keys stay in one split\n(default: the dedup key)",
      OPT_SPLIT_KEY},

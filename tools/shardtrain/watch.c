@@ -93,6 +93,7 @@ verb_fail(const struct shard_error *err)
 {
     switch (err->code) {
     case SHARD_EPARSE:
+    case SHARD_EBUDGET: /* the message names the --memory that will do */
     case -EINVAL:
         return cli_fail_err(CLI_USAGE, err);
     default:

@@ -88,9 +88,11 @@ SHARD_API void shard_loader_close(struct shard_loader *l);
 
 /**
  * The next batch, in order; waits at most timeout_ms (< 0: as long as it takes).
- * Returns: 1 and a batch that the caller unrefs; 0 at the end; -ETIMEDOUT; or what went wrong
- *          with the data (SHARD_ECHECKSUM, ..., with the place in err), after which the loader can
- *          only be closed.
+ * Returns: 1 and a batch that the caller unrefs; 0 at the end; -ETIMEDOUT, after which it may be
+ *          called again; or what went wrong: SHARD_ECHECKSUM, SHARD_ECORRUPT, SHARD_ETRUNC,
+ *          SHARD_EUNSUPPORTED, SHARD_ELIMIT (a batch's column over 2 GiB), SHARD_EBUDGET (a later
+ *          row group is larger than the plan could know), -ENOMEM, -errno, with the place in err,
+ *          after which the loader can only be closed.
  */
 SHARD_API SHARD_NODISCARD int shard_loader_next(struct shard_loader *l,
                                                 struct shard_batch **ret_batch, int64_t timeout_ms,
@@ -110,7 +112,8 @@ struct shard_loader_plan {
     char snapshot[33], split[256];
 };
 SHARD_API void shard_loader_get_plan(const struct shard_loader *l, struct shard_loader_plan *ret);
-/* Field of the i-th column delivered; valid until the loader is closed. */
+/* Field of the i-th column delivered; valid until the loader is closed. NULL out of range. Any
+ * thread, as for shard_loader_get_plan(). */
 SHARD_API const struct shard_field *shard_loader_field(const struct shard_loader *l, uint32_t i);
 
 /* Where the time went so far. Any thread. */
@@ -157,7 +160,7 @@ SHARD_API uint32_t shard_batch_n_rows(const struct shard_batch *b);
 /* Rows of owned partition i (0 = first owned) are [first[i], first[i + 1]); n_partitions + 1
  * numbers, valid as long as the batch. */
 SHARD_API const uint32_t *shard_batch_partition_first(const struct shard_batch *b);
-/* Column i of those asked for; valid as long as the batch. */
+/* Column i of those asked for, i < n_columns of the plan; valid as long as the batch. */
 SHARD_API const struct shard_array *shard_batch_array(const struct shard_batch *b, uint32_t i);
 /* For every row its number in the snapshot. */
 SHARD_API const uint64_t *shard_batch_row_numbers(const struct shard_batch *b);
