@@ -22,6 +22,10 @@ PKG_CONFIG_PATH=$(dirname "$pc")
 PKG_CONFIG_SYSROOT_DIR=$tmp/root
 export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
 flags=$(pkg-config --cflags --libs shardline)
+if [ -z "$(find "$tmp/root" -name 'libshardline.so')" ]; then
+    echo "configured without a shared library: there is nothing to link as a user would"
+    exit 77
+fi
 if nm -D "$(find "$tmp/root" -name 'libshardline.so')" | grep -q -e __asan_ -e __tsan_; then
     echo "built with a sanitizer: a plain program cannot link it"
     exit 77

@@ -20,7 +20,7 @@
 
 /* libarchive asks malloc() for what a hostile header says, and copes with NULL, as it gets without
  * AddressSanitizer, too. */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"), used)) const char *__asan_default_options(void);
 const char *
 __asan_default_options(void)
 {
