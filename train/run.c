@@ -282,7 +282,7 @@ fail_not_finite(const struct run *run, double lr, struct shard_error *err)
     return base_fail(err, SHARD_ELIMIT,
                      "the loss is not a finite number any more at step %" PRIu64 " (epoch %" PRIu64
                      ", lr %g): the rate is too high for these data, or the features hold huge or "
-                     "non-finite numbers; try --lr %g. The last checkpoint was kept",
+                     "non-finite numbers; try --lr %g. A checkpoint made before is kept",
                      run->pos.step, run->pos.step / run->feed->plan.steps_per_epoch, lr,
                      run->spec->o.lr / 5);
 }
