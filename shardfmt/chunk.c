@@ -894,14 +894,13 @@ decoding_array(const struct decoding *c, struct shard_array *ret)
 }
 
 int
-fmt_chunk_decode(const struct fmt_footer *f, uint32_t group, uint32_t column,
-                 const uint8_t *const *stored, struct base_codec *codec, fmt_read_fn read,
-                 void *read_arg, const char *file, struct fmt_decoded *d,
+fmt_pages_decode(const struct fmt_footer *f, uint32_t group, uint32_t column, uint32_t first,
+                 uint32_t n_pages, const uint8_t *const *stored, struct base_codec *codec,
+                 fmt_read_fn read, void *read_arg, const char *file, struct fmt_decoded *d,
                  struct shard_array *ret_array, struct shard_error *err)
 {
     const size_t chunk = (size_t)group * f->n_columns + column;
-    const struct fmt_page *pages = f->pages + f->chunk_first[chunk];
-    const uint32_t n_pages = f->chunk_first[chunk + 1] - f->chunk_first[chunk];
+    const struct fmt_page *pages = f->pages + f->chunk_first[chunk] + first;
     struct decoding c = {.f = f,
                          .field = &f->schema.fields[column],
                          .group = group,
@@ -909,38 +908,69 @@ fmt_chunk_decode(const struct fmt_footer *f, uint32_t group, uint32_t column,
                          .codec = codec,
                          .read = read,
                          .read_arg = read_arg,
-                         .err = err,
-                         .n_rows = f->group_rows[group]};
+                         .err = err};
     uint32_t i = 0;
-    int r = decoding_begin(&c, pages, n_pages);
+    int r;
 
+    for (uint32_t k = 0; k < n_pages; k++)
+        c.n_rows += pages[k].n_rows;
+    r = decoding_begin(&c, pages, n_pages);
     for (; i < n_pages && r == 0; i++) {
         c.page = &pages[i];
         r = decode_page(&c, stored[i]);
     }
     if (r < 0)
         return base_fail_in(err, r, "%s: row group %" PRIu32 ", column %" PRIu32 " (%s), page %"
-                            PRIu32, file, group, column, c.field->name, i ? i - 1 : 0);
+                            PRIu32, file, group, column, c.field->name, first + (i ? i - 1 : 0));
     decoding_array(&c, ret_array);
     return 0;
+}
+
+int
+fmt_chunk_decode(const struct fmt_footer *f, uint32_t group, uint32_t column,
+                 const uint8_t *const *stored, struct base_codec *codec, fmt_read_fn read,
+                 void *read_arg, const char *file, struct fmt_decoded *d,
+                 struct shard_array *ret_array, struct shard_error *err)
+{
+    const size_t chunk = (size_t)group * f->n_columns + column;
+
+    return fmt_pages_decode(f, group, column, 0, f->chunk_first[chunk + 1] - f->chunk_first[chunk],
+                            stored, codec, read, read_arg, file, d, ret_array, err);
+}
+
+/* The bound of pages [first, first + n) of the chunk, which have n_rows rows. */
+static uint64_t
+decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column, uint32_t first,
+              uint32_t n)
+{
+    const struct fmt_page *pages =
+        f->pages + f->chunk_first[(size_t)group * f->n_columns + column] + first;
+    uint64_t raw = 0, data = 0, pieces = 0, n_rows = 0;
+    bool out_of_line = false;
+
+    for (uint32_t i = 0; i < n; i++) {
+        n_rows += pages[i].n_rows;
+        raw = BASE_MAX(raw, pages[i].raw_len);
+        data += pages[i].data_len;
+        out_of_line |= pages[i].data_len > FMT_INLINE_MAX; /* as one such value is longer */
+    }
+    if (out_of_line && f->piece_first[group + 1] > f->piece_first[group])
+        pieces = 2 * (uint64_t)FMT_INLINE_MAX;
+    /* Buffers: page, values with offsets and indices, dictionary offsets, validity; and slack. */
+    return base_buf_round(raw) + base_buf_round(data) + (n_rows + 2) * sizeof(uint32_t) +
+           n_rows / 8 + pieces + 8 * (uint64_t)(2 * BASE_BUF_SLACK) + sizeof(struct fmt_decoded);
+}
+
+uint64_t
+fmt_page_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column, uint32_t page)
+{
+    return decoded_bound(f, group, column, page, 1);
 }
 
 uint64_t
 fmt_chunk_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column)
 {
     const size_t chunk = (size_t)group * f->n_columns + column;
-    const uint64_t n_rows = f->group_rows[group];
-    uint64_t raw = 0, data = 0, pieces = 0;
-    bool out_of_line = false;
 
-    for (uint32_t i = f->chunk_first[chunk]; i < f->chunk_first[chunk + 1]; i++) {
-        raw = BASE_MAX(raw, f->pages[i].raw_len);
-        data += f->pages[i].data_len;
-        out_of_line |= f->pages[i].data_len > FMT_INLINE_MAX; /* as one such value is longer */
-    }
-    if (out_of_line && f->piece_first[group + 1] > f->piece_first[group])
-        pieces = 2 * (uint64_t)FMT_INLINE_MAX;
-    /* Buffers: page, values with offsets and indices, dictionary offsets, validity; and slack. */
-    return base_buf_round(raw) + base_buf_round(data) + (n_rows + 2) * sizeof(uint32_t) + n_rows / 8 + pieces +
-           8 * (uint64_t)(2 * BASE_BUF_SLACK) + sizeof(struct fmt_decoded);
+    return decoded_bound(f, group, column, 0, f->chunk_first[chunk + 1] - f->chunk_first[chunk]);
 }

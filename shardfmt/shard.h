@@ -81,11 +81,22 @@ SHARD_NODISCARD int fmt_chunk_decode(const struct fmt_footer *f, uint32_t group,
                                      struct fmt_decoded *d, struct shard_array *ret_array,
                                      struct shard_error *err);
 
+/* The same of pages [first, first + n_pages) of the chunk, as an array of their rows. */
+SHARD_NODISCARD int fmt_pages_decode(const struct fmt_footer *f, uint32_t group, uint32_t column,
+                                     uint32_t first, uint32_t n_pages,
+                                     const uint8_t *const *stored, struct base_codec *codec,
+                                     fmt_read_fn read, void *read_arg, const char *file,
+                                     struct fmt_decoded *d, struct shard_array *ret_array,
+                                     struct shard_error *err);
+
 /* Extent in the file of chunk (g, c): its pages touch. */
 void fmt_chunk_extent(const struct fmt_footer *f, uint32_t group, uint32_t column,
                       uint64_t *ret_off, uint64_t *ret_len);
 /* An upper bound of the memory that decoding chunk (g, c) takes (raw bytes plus offsets and
  * such), for budgets. */
 uint64_t fmt_chunk_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column);
+/* The same of one of its pages alone. */
+uint64_t fmt_page_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column,
+                                uint32_t page);
 
 #endif
