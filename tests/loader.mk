@@ -7,14 +7,6 @@ loader_scripts = tests/check_bench.sh tests/check_install.sh
 TESTS += $(loader_scripts)
 EXTRA_DIST += $(loader_scripts)
 
-
-# Benchmarks: built by hand (tests/bench/loader.sh does), not by make check.
-EXTRA_PROGRAMS = tests/bench/bench_pages tests/bench/make_text
-tests_bench_bench_pages_SOURCES = tests/bench/bench_pages.c
-tests_bench_bench_pages_LDADD = shardfmt/libfmt.la lib/libbase.la
-tests_bench_make_text_SOURCES = tests/bench/make_text.c
-CLEANFILES += $(EXTRA_PROGRAMS)
-
 if HAVE_CHECK
 check_PROGRAMS += tests/check_order
 TESTS += tests/check_order

@@ -21,5 +21,6 @@ include tests/loader.mk
 include tests/train.mk
 include tests/cli.mk
 include tests/docs.mk
+include tests/bench.mk
 
 EXTRA_DIST += tests/run.sh
