@@ -10,6 +10,7 @@
 
 #include "lib/clock.h"
 #include "lib/fail.h"
+#include "shardfmt/open.h"
 
 #define LOOKAHEAD 16u /* row groups in line whose shards are opened ahead */
 
@@ -114,6 +115,17 @@ set_fail(struct loader_set *set, int status, const struct shard_error *err)
         *set->err = *err;
 }
 
+/* The set cannot have g: its error, and which rows are missing. */
+static void
+set_fail_group(struct loader_set *set, const struct loader_group *g)
+{
+    const struct loader_group_info *info = &g->l->infos[g->index];
+    struct shard_error err = g->err;
+
+    (void)fmt_fail_rows(&err, g->status, info->row0, g->shard->entry->group_rows[info->index]);
+    set_fail(set, g->status, &err);
+}
+
 void
 loader_set_ready(struct shard_loader *l, struct loader_group *g)
 {
@@ -123,7 +135,7 @@ loader_set_ready(struct shard_loader *l, struct loader_group *g)
 
         g->waits = w->next;
         if (g->status < 0)
-            set_fail(w->set, g->status, &g->err);
+            set_fail_group(w->set, g);
         else
             w->set->n_missing--;
     }
@@ -139,7 +151,7 @@ set_hold(struct loader_set *set, struct loader_group *g)
     if (g->state == LOADER_GROUP_READY) {
         set->n_missing--;
     } else if (g->state == LOADER_GROUP_FAILED) {
-        set_fail(set, g->status, &g->err);
+        set_fail_group(set, g);
     } else {
         wait->set = set;
         wait->next = g->waits;

@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/fail.h"
 #include "lib/fs.h"
+#include "shardfmt/open.h"
 
 #define DIRECT_ALIGN   4096u
 #define READ_GAP_MAX   4096u  /* unwanted bytes between chunks that are read along */
@@ -600,7 +601,7 @@ loader_read_done(struct shard_loader *l, struct loader_read *rd)
 
 /* For out-of-line values: read at once, in the decoding thread. */
 struct piece_reader {
-    struct loader_shard *shard;
+    struct fmt_file file;
     uint64_t bytes, reads;
 };
 
@@ -611,7 +612,7 @@ piece_read(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *e
 
     pr->bytes += len;
     pr->reads++;
-    return base_pread_full(pr->shard->fd, buf, len, off, pr->shard->entry->path, err);
+    return fmt_file_read(&pr->file, off, buf, len, err);
 }
 
 /* Where the byte at off of the file stands in memory. */
@@ -676,7 +677,7 @@ static void
 group_decode_run(struct base_task *task, struct base_worker *worker)
 {
     struct loader_group *g = BASE_CONTAINER_OF(task, struct loader_group, task);
-    struct piece_reader pr = {.shard = g->shard};
+    struct piece_reader pr = {.file = {g->shard->fd, g->shard->entry->path}};
     struct shard_loader *l = g->l;
     const uint64_t cpu = base_thread_cpu_ns();
     uint32_t i;

@@ -540,6 +540,20 @@ out:
     return r;
 }
 
+/* Where the whole file has been read anyway, its header is looked at, too. */
+static int
+header_check(const struct fmt_footer *f, const uint8_t *header, const char *name,
+             struct shard_error *err)
+{
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    header = f->header;
+#endif
+    if (memcmp(header, f->header, FMT_HEADER_SIZE) != 0)
+        return base_fail(err, SHARD_ECHECKSUM,
+                         "%s: the header is not the one that belongs to the footer", name);
+    return 0;
+}
+
 /* Have at least len bytes of the file's end in buf (at its end). */
 static int
 tail_read(int fd, uint64_t file_size, uint64_t len, const char *name, struct base_buf *buf,
@@ -578,6 +592,8 @@ fmt_footer_load(int fd, uint64_t file_size, uint32_t tail_bytes, const char *nam
         p.f->memory = sizeof(*p.f);
         r = footer_open(&p, &t, tail.data + want - FMT_TRAILER_SIZE - t.stored_len);
     }
+    if (r == 0 && want == file_size)
+        r = header_check(p.f, tail.data, name, err);
     if (r == 0) {
         *ret_footer = p.f;
         p.f = NULL;

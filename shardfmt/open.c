@@ -43,6 +43,23 @@ out:
     return r;
 }
 
+int
+fmt_file_read(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *err)
+{
+    const struct fmt_file *f = arg;
+
+    return base_pread_full(f->fd, buf, len, off, f->path, err);
+}
+
+int
+fmt_fail_rows(struct shard_error *err, int r, uint64_t row0, uint64_t n_rows)
+{
+    if (n_rows == 0 || r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -ECANCELED)
+        return r;
+    return base_fail_in(err, r, "rows %" PRIu64 " to %" PRIu64 " cannot be read", row0,
+                        row0 + n_rows - 1);
+}
+
 /* Whether footer f is the one that entry e promises. */
 static int
 footer_check(const struct fmt_footer *f, const struct fmt_shard_entry *e,

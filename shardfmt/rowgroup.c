@@ -13,6 +13,7 @@
 #include "lib/fail.h"
 #include "lib/fs.h"
 #include "shardfmt/dataset.h"
+#include "shardfmt/open.h"
 
 struct shard_group {
     struct base_codec *codec;
@@ -154,20 +155,6 @@ chunks_read(struct shard_group *g, uint32_t n, const struct fmt_open_shard *o, c
     return r;
 }
 
-/* How fmt_chunk_decode() gets out-of-line values. */
-struct piece_reader {
-    int fd;
-    const char *path;
-};
-
-static int
-piece_read(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *err)
-{
-    const struct piece_reader *p = arg;
-
-    return base_pread_full(p->fd, buf, len, off, p->path, err);
-}
-
 static int
 chunk_decode(struct shard_group *g, const struct chunk *c, const struct fmt_open_shard *o,
              uint32_t group, const char *path, struct shard_error *err)
@@ -175,7 +162,7 @@ chunk_decode(struct shard_group *g, const struct chunk *c, const struct fmt_open
     const struct fmt_footer *f = o->footer;
     const uint32_t *const first = &f->chunk_first[(size_t)group * f->n_columns + c->column];
     const uint32_t n_pages = first[1] - first[0];
-    struct piece_reader reader = {o->fd, path};
+    struct fmt_file file = {o->fd, path};
     int r;
 
     if (n_pages > g->cap_stored) {
@@ -193,7 +180,7 @@ chunk_decode(struct shard_group *g, const struct chunk *c, const struct fmt_open
         if (r < 0)
             return base_fail(err, r, "%s", path);
     }
-    return fmt_chunk_decode(f, group, c->column, g->stored, g->codec, piece_read, &reader, path,
+    return fmt_chunk_decode(f, group, c->column, g->stored, g->codec, fmt_file_read, &file, path,
                             g->decoded[c->i], &g->arrays[c->i], err);
 }
 
@@ -243,8 +230,10 @@ shard_dataset_read_group(struct shard_dataset *ds, uint64_t group, const uint32_
         r = group_read(g, o, info.index, cols, n, ds->snapshot.shards[info.shard].path, err);
         fmt_cache_release(&ds->cache, o);
     }
-    if (r < 0)
+    if (r < 0) {
+        (void)fmt_fail_rows(err, r, info.row0, info.n_rows);
         return base_fail_in(err, r, "%s", ds->path);
+    }
     g->n_rows = info.n_rows;
     return 0;
 }

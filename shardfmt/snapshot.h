@@ -146,8 +146,21 @@ SHARD_NODISCARD int fmt_shard_open(int dirfd, const struct fmt_shard_entry *e,
 SHARD_NODISCARD int fmt_publish(int dirfd, uint64_t parent, struct fmt_snapshot *s,
                                 struct shard_error *err);
 
-/* The schema of quarantine files: file, entry, reason, detail, column: string; line, offset,
- * length: uint64; raw: binary. ret is initialised here. */
+/* The columns of quarantine files: file, entry, reason, detail, column: string; line, offset,
+ * length: uint64; raw: binary. */
+enum fmt_quarantine_column {
+    FMT_QUARANTINE_FILE,
+    FMT_QUARANTINE_ENTRY,
+    FMT_QUARANTINE_REASON,
+    FMT_QUARANTINE_DETAIL,
+    FMT_QUARANTINE_COLUMN,
+    FMT_QUARANTINE_LINE,
+    FMT_QUARANTINE_OFFSET,
+    FMT_QUARANTINE_LENGTH,
+    FMT_QUARANTINE_RAW,
+};
+#define FMT_QUARANTINE_COLUMNS 9u
+/* Their schema; ret is initialised here. */
 SHARD_NODISCARD int fmt_quarantine_schema(struct fmt_schema *ret);
 
 /* ----------------------------------------------------------------------------- verification */
@@ -158,7 +171,7 @@ struct fmt_damage {
     int64_t column, page; /* -1 likewise */
     char column_name[128];
     char reason[SHARD_ERROR_TEXT_MAX];
-    uint64_t rows_lost;
+    uint64_t row0, rows_lost; /* rows [row0, row0 + rows_lost) of the snapshot cannot be had */
 };
 typedef void (*fmt_damage_fn)(void *arg, const struct fmt_damage *d);
 
@@ -167,13 +180,21 @@ struct fmt_verify_result {
     bool root_unreadable;
 };
 
-/* Check every byte of the newest snapshot of the dataset below dirfd: root, segments, shards,
- * quarantine, the zero bytes between pages, and that every page decodes. Calls fn (may be NULL) for
- * every damage, on the calling thread and in the order of the files, whatever n_threads (0 =
- * cores). Returns 0 also where damage was found; SHARD_ENOTFOUND where there is no snapshot; -errno
- * if it could not work. */
-SHARD_NODISCARD int fmt_verify(int dirfd, unsigned n_threads, fmt_damage_fn fn, void *arg,
-                               struct fmt_verify_result *ret, struct shard_error *err);
+/* How much verification looks at. */
+enum fmt_verify_depth {
+    FMT_VERIFY_QUICK,  /* root and segments whole; of other files that they are there, their sizes,
+                        * headers and footers */
+    FMT_VERIFY_BYTES,  /* every byte of every file against its checksum */
+    FMT_VERIFY_DECODE, /* and that every page decodes to what its footer says */
+};
+
+/* Check the newest snapshot of the dataset below dirfd: root, segments, shards, quarantine, the
+ * zero bytes between pages. Calls fn (may be NULL) for every damage, on the calling thread and in
+ * the order of the files, whatever n_threads (0 = cores). Returns 0 also where damage was found;
+ * SHARD_ENOTFOUND where there is no snapshot; -errno if it could not work. */
+SHARD_NODISCARD int fmt_verify(int dirfd, enum fmt_verify_depth depth, unsigned n_threads,
+                               fmt_damage_fn fn, void *arg, struct fmt_verify_result *ret,
+                               struct shard_error *err);
 
 /* What shard_dataset_open() loaded, for the project's own layers. */
 const struct fmt_snapshot *fmt_dataset_snapshot(const struct shard_dataset *ds);

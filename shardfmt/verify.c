@@ -1,8 +1,8 @@
 /* Verification of the newest snapshot: every byte of every file, going on after damage.
  *
  *   calling thread: root -> segments -> shards -> quarantine, opening file after file
- *     -> ring of jobs (one per row group, one for the gaps of a file), in order
- *          -> pool: reads, hashes, decodes, keeps its findings
+ *     -> ring of jobs (one per row group, one for the rest of a file), in order
+ *          -> pool: reads, hashes, may decode, keeps its findings
  *     <- the oldest job of the ring, when done: its findings are told, in order
  *
  * So what is told, and in which order, does not depend on the number of threads, and memory is
@@ -27,15 +27,17 @@
 #include "shardfmt/open.h"
 
 #define RING_PER_THREAD 4u
-#define JOB_GAPS        UINT32_MAX /* instead of a row group */
+#define JOB_REST        UINT32_MAX /* instead of a row group */
 
 /* A file under verification, alive while jobs refer to it. The calling thread's alone. */
 struct verify_file {
     char *path;
     struct fmt_inspect *in;
     unsigned refs;
-    bool counts_rows; /* a bad page costs the rows of its row group, or else rows_lost */
-    uint64_t rows_lost;
+    /* What of the snapshot is lost with the file: in a shard a bad page costs its own rows, in
+     * another file every damage costs all of them. */
+    bool is_shard;
+    uint64_t row0, n_rows;
 };
 
 struct verify;
@@ -53,6 +55,7 @@ struct job {
 
 struct verify {
     int dirfd;
+    enum fmt_verify_depth depth;
     fmt_damage_fn fn;
     void *arg;
     struct fmt_verify_result res;
@@ -94,17 +97,15 @@ tell(struct verify *v, struct fmt_damage *d)
         v->fn(v->arg, d);
 }
 
-/* A file as a whole: text is a message, whose "path: " is left out. */
+/* A file as a whole, and what is lost with it: text is a message, whose "path: " is left out. */
 static void
-tell_file(struct verify *v, const char *path, const char *text, uint64_t rows_lost)
+tell_file(struct verify *v, const char *path, const char *text, uint64_t row0, uint64_t rows_lost)
 {
-    struct fmt_damage d = {.row_group = -1, .column = -1, .page = -1, .rows_lost = rows_lost};
-    const size_t len = strlen(path);
+    struct fmt_damage d = {
+        .row_group = -1, .column = -1, .page = -1, .row0 = row0, .rows_lost = rows_lost};
 
-    if (strncmp(text, path, len) == 0 && text[len] == ':' && text[len + 1] == ' ')
-        text += len + 2;
     copy_text(d.file, sizeof(d.file), path);
-    copy_text(d.reason, sizeof(d.reason), text);
+    copy_text(d.reason, sizeof(d.reason), fmt_inspect_text(text, path));
     tell(v, &d);
 }
 
@@ -114,7 +115,14 @@ tell_finding(struct verify *v, const struct verify_file *file, const struct fmt_
     const struct fmt_schema *s = &file->in->footer->schema;
     struct fmt_damage d = {.row_group = f->group, .column = f->column, .page = f->page};
 
-    d.rows_lost = file->counts_rows || f->rows_lost == 0 ? f->rows_lost : file->rows_lost;
+    d.row0 = file->row0;
+    if (f->rows_lost)
+        d.rows_lost = file->is_shard ? f->rows_lost : file->n_rows;
+    if (file->is_shard) {
+        for (int64_t g = 0; g < f->group; g++)
+            d.row0 += file->in->footer->group_rows[g];
+        d.row0 += f->row0;
+    }
     copy_text(d.file, sizeof(d.file), file->path);
     if (f->column >= 0)
         copy_text(d.column_name, sizeof(d.column_name), s->fields[f->column].name);
@@ -136,10 +144,12 @@ job_run(struct base_task *task, struct base_worker *worker)
     struct verify *v = j->v;
     struct fmt_inspect_scratch *s = &v->scratch[worker->id];
 
-    if (j->group == JOB_GAPS)
-        j->r = fmt_inspect_gaps(j->file->in, s, &j->found, &j->err);
+    if (j->group == JOB_REST)
+        j->r = fmt_inspect_rest(j->file->in, s, &j->found, &j->err);
     else
-        j->r = fmt_inspect_group(j->file->in, j->group, worker->codec, s, &j->found, &j->err);
+        j->r = fmt_inspect_group(j->file->in, j->group, s, &j->found, &j->err);
+    if (j->r >= 0 && j->group != JOB_REST && v->depth == FMT_VERIFY_DECODE)
+        j->r = fmt_inspect_decode(j->file->in, j->group, worker->codec, s, &j->found, &j->err);
     pthread_mutex_lock(&v->lock);
     j->done = true;
     pthread_cond_signal(&v->done);
@@ -224,18 +234,21 @@ failed(struct verify *v, int r, const struct shard_error *e)
     return r;
 }
 
-/* Hand all of an open file to the ring. Takes ownership of fd and footer. */
+/* Hand all of an open file to the ring; of what, path and in are filled in here. Takes ownership of
+ * fd and footer. */
 static int
-file_jobs(struct verify *v, const char *path, int fd, struct fmt_footer *footer, bool counts_rows,
-          uint64_t rows_lost)
+file_jobs(struct verify *v, const char *path, int fd, struct fmt_footer *footer,
+          const struct verify_file *what)
 {
     const uint32_t n_groups = footer->n_groups;
-    struct verify_file *f = calloc(1, sizeof(*f));
+    struct verify_file *f = malloc(sizeof(*f));
     struct shard_error e = {0};
     int r;
 
-    if (f)
+    if (f) {
+        *f = *what;
         f->path = strdup(path);
+    }
     if (f == NULL || f->path == NULL) {
         free(f);
         fmt_footer_free(footer);
@@ -243,22 +256,20 @@ file_jobs(struct verify *v, const char *path, int fd, struct fmt_footer *footer,
         return failed(v, base_fail(&e, -ENOMEM, "%s", path), &e);
     }
     f->refs = 1;
-    f->counts_rows = counts_rows;
-    f->rows_lost = rows_lost;
     r = fmt_inspect_open(f->path, fd, footer, &f->in, &e);
     if (fmt_inspect_fatal(r)) {
         file_unref(f);
         return failed(v, r, &e);
     }
     if (r < 0) {
-        tell_file(v, path, e.text, rows_lost);
+        tell_file(v, path, e.text, what->row0, what->n_rows);
         file_unref(f);
         return 0;
     }
     for (uint32_t g = 0; v->r >= 0 && g < n_groups; g++)
         ring_add(v, f, g);
     if (v->r >= 0)
-        ring_add(v, f, JOB_GAPS);
+        ring_add(v, f, JOB_REST);
     file_unref(f);
     return v->r;
 }
@@ -266,8 +277,9 @@ file_jobs(struct verify *v, const char *path, int fd, struct fmt_footer *footer,
 /* A root or segment as a file, whatever it says. Returns once all of it was told: the number of
  * damages, or an error. */
 static int64_t
-table_verify(struct verify *v, const char *path, uint64_t rows_lost)
+table_verify(struct verify *v, const char *path, uint64_t row0, uint64_t n_rows)
 {
+    const struct verify_file what = {.row0 = row0, .n_rows = n_rows};
     const uint64_t before = v->res.n_damages;
     struct fmt_footer *footer = NULL;
     struct shard_error e = {0};
@@ -283,9 +295,9 @@ table_verify(struct verify *v, const char *path, uint64_t rows_lost)
     if (fmt_inspect_fatal(r))
         return failed(v, r, &e);
     if (r < 0)
-        tell_file(v, path, e.text, rows_lost);
+        tell_file(v, path, e.text, row0, n_rows);
     else
-        r = file_jobs(v, path, fd, footer, false, rows_lost);
+        r = file_jobs(v, path, fd, footer, &what);
     ring_drain(v);
     return v->r < 0 ? v->r : (int64_t)(v->res.n_damages - before);
 }
@@ -300,7 +312,7 @@ root_verify(struct verify *v, uint64_t number, struct fmt_snapshot *s)
     int r;
 
     fmt_root_path(number, path);
-    n = table_verify(v, path, 0);
+    n = table_verify(v, path, 0, 0);
     if (n < 0)
         return (int)n;
     r = fmt_root_load(v->dirfd, path, number, s, &e);
@@ -309,7 +321,7 @@ root_verify(struct verify *v, uint64_t number, struct fmt_snapshot *s)
     if (r < 0) {
         v->res.root_unreadable = true;
         if (n == 0)
-            tell_file(v, path, e.text, 0);
+            tell_file(v, path, e.text, 0, 0);
         return 0;
     }
     return 1;
@@ -319,16 +331,17 @@ root_verify(struct verify *v, uint64_t number, struct fmt_snapshot *s)
 static int
 segments_verify(struct verify *v, struct fmt_snapshot *s, const char *root_path)
 {
+    uint64_t row0 = 0;
     bool all = true;
 
-    for (uint32_t i = 0; i < s->n_segments; i++) {
+    for (uint32_t i = 0; i < s->n_segments; row0 += s->segments[i++].n_rows) {
         char path[FMT_SEGMENT_PATH_MAX];
         struct shard_error e = {0};
         int64_t n;
         int r;
 
         fmt_segment_path(s->segments[i].hash, path);
-        n = table_verify(v, path, s->segments[i].n_rows);
+        n = table_verify(v, path, row0, s->segments[i].n_rows);
         if (n < 0)
             return (int)n;
         r = fmt_segment_load(v->dirfd, s, i, &e);
@@ -337,7 +350,7 @@ segments_verify(struct verify *v, struct fmt_snapshot *s, const char *root_path)
         if (r < 0) {
             all = false;
             if (n == 0)
-                tell_file(v, path, e.text, s->segments[i].n_rows);
+                tell_file(v, path, e.text, row0, s->segments[i].n_rows);
         }
     }
     if (all) {
@@ -347,15 +360,40 @@ segments_verify(struct verify *v, struct fmt_snapshot *s, const char *root_path)
         if (fmt_inspect_fatal(r))
             return failed(v, r, &e);
         if (r < 0)
-            tell_file(v, root_path, e.text, 0);
+            tell_file(v, root_path, e.text, 0, 0);
     }
     return 0;
 }
 
-/* A shard, or a quarantine file (schema NULL), in which no row of the dataset can be lost. */
+/* Header and footer of an open file have been checked: is the header the right one? */
 static int
-shard_verify(struct verify *v, const struct fmt_shard_entry *e, const struct fmt_schema *schema)
+quick_verify(struct verify *v, const char *path, int fd, struct fmt_footer *footer)
 {
+    struct fmt_findings found = {0};
+    struct fmt_inspect *in = NULL;
+    struct shard_error e = {0};
+    int r;
+
+    r = fmt_inspect_open(path, fd, footer, &in, &e);
+    if (r >= 0)
+        r = fmt_inspect_header(in, &found, &e);
+    for (size_t i = 0; r >= 0 && i < found.count; i++)
+        tell_file(v, path, found.items[i].reason, 0, 0);
+    if (r >= 0)
+        v->res.bytes_checked += FMT_HEADER_SIZE + (in->size - in->footer->footer_off);
+    fmt_findings_done(&found);
+    fmt_inspect_close(in);
+    return r < 0 ? failed(v, r, &e) : 0;
+}
+
+/* A shard, whose first row is row0, or a quarantine file (schema NULL), in which no row of the
+ * dataset can be lost. */
+static int
+shard_verify(struct verify *v, const struct fmt_shard_entry *e, const struct fmt_schema *schema,
+             uint64_t row0)
+{
+    const struct verify_file what = {
+        .is_shard = schema != NULL, .row0 = row0, .n_rows = schema ? e->n_rows : 0};
     struct fmt_footer *footer;
     struct shard_error err = {0};
     int fd, r;
@@ -365,10 +403,32 @@ shard_verify(struct verify *v, const struct fmt_shard_entry *e, const struct fmt
         return failed(v, r, &err);
     if (r < 0) {
         ring_drain(v); /* what is before it comes first */
-        tell_file(v, e->path, err.text, schema ? e->n_rows : 0);
+        tell_file(v, e->path, err.text, what.row0, what.n_rows);
         return v->r;
     }
-    return file_jobs(v, e->path, fd, footer, schema != NULL, schema ? e->n_rows : 0);
+    return v->depth == FMT_VERIFY_QUICK ? quick_verify(v, e->path, fd, footer)
+                                        : file_jobs(v, e->path, fd, footer, &what);
+}
+
+/* The shards of all segments that could be read. Rows are numbered through the others, too. */
+static int
+shards_verify(struct verify *v, const struct fmt_snapshot *s)
+{
+    uint64_t row0 = 0;
+    int r = 0;
+
+    for (uint32_t i = 0; i < s->n_segments; row0 += s->segments[i++].n_rows) {
+        const struct fmt_segment *g = &s->segments[i];
+        uint64_t row = row0;
+
+        for (uint32_t k = 0; r >= 0 && k < g->n_shards; k++) {
+            const struct fmt_shard_entry *e = &s->shards[g->shard0 + k];
+
+            r = shard_verify(v, e, &s->schema, row);
+            row += e->n_rows;
+        }
+    }
+    return r;
 }
 
 static void
@@ -383,19 +443,19 @@ snapshot_verify(struct verify *v, uint64_t number)
     if (r <= 0)
         return;
     r = segments_verify(v, &s, root_path);
-    for (uint32_t i = 0; r >= 0 && i < s.n_shards; i++)
-        r = shard_verify(v, &s.shards[i], &s.schema);
+    if (r >= 0)
+        r = shards_verify(v, &s);
     for (uint32_t i = 0; r >= 0 && i < s.n_rejects; i++)
-        r = shard_verify(v, &s.rejects[i], NULL);
+        r = shard_verify(v, &s.rejects[i], NULL, 0);
     ring_drain(v);
     fmt_snapshot_done(&s);
 }
 
 int
-fmt_verify(int dirfd, unsigned n_threads, fmt_damage_fn fn, void *arg,
+fmt_verify(int dirfd, enum fmt_verify_depth depth, unsigned n_threads, fmt_damage_fn fn, void *arg,
            struct fmt_verify_result *ret, struct shard_error *err)
 {
-    struct verify v = {.dirfd = dirfd, .fn = fn, .arg = arg, .err = err};
+    struct verify v = {.dirfd = dirfd, .depth = depth, .fn = fn, .arg = arg, .err = err};
     uint64_t number;
     int r;
 

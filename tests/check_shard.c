@@ -484,6 +484,7 @@ with_footer(const struct sample *x, const struct fmt_version *v, const void *foo
     base_buf_reset(ret);
     fmt_trailer_write(v, x->f->footer_off, footer, (uint32_t)len, (uint32_t)len, trailer);
     ck_assert_int_eq(base_buf_append(ret, x->file.data, (size_t)x->f->footer_off), 0);
+    fmt_header_write(v, ret->data);
     ck_assert_int_eq(base_buf_append(ret, footer, len), 0);
     ck_assert_int_eq(base_buf_append(ret, trailer, sizeof(trailer)), 0);
 }

@@ -21,6 +21,7 @@ static int dirfd_ = -1;
 static struct shard_error err;
 static char **files; /* of the dataset, and their content */
 static struct base_buf *content;
+static enum fmt_verify_depth depth;
 static size_t n_files;
 
 #define must_ok(call) ck_assert_msg((call) >= 0, #call ": %s", err.text)
@@ -35,6 +36,7 @@ setup(void)
     files = NULL;
     content = NULL;
     n_files = 0;
+    depth = FMT_VERIFY_BYTES;
 }
 
 static void
@@ -69,7 +71,7 @@ static void
 verify(unsigned n_threads, struct told *t, struct fmt_verify_result *res)
 {
     t->count = 0;
-    must_ok(fmt_verify(dirfd_, n_threads, keep, t, res, &err));
+    must_ok(fmt_verify(dirfd_, depth, n_threads, keep, t, res, &err));
     ck_assert_uint_eq(res->n_damages, t->count);
 }
 
@@ -143,7 +145,7 @@ static const struct fmt_util_spec tiny = {
 START_TEST(test_sound_dataset_has_no_damage_and_all_bytes_were_seen)
 {
     struct fmt_util_spec spec = tiny;
-    struct fmt_verify_result res;
+    struct fmt_verify_result res, again;
     struct told t;
     uint64_t bytes = 0;
 
@@ -161,6 +163,15 @@ START_TEST(test_sound_dataset_has_no_damage_and_all_bytes_were_seen)
         ck_assert(!res.root_unreadable);
         ck_assert_uint_eq(res.bytes_checked, bytes);
         ck_assert_uint_ge(res.pages_checked, 5 * 2 * 7 + 9 + 6 + 8);
+        depth = FMT_VERIFY_DECODE;
+        verify(threads, &t, &again);
+        ck_assert_mem_eq(&again, &res, sizeof(res));
+        depth = FMT_VERIFY_QUICK;
+        verify(threads, &t, &again);
+        ck_assert_uint_eq(again.n_damages, 0);
+        ck_assert_uint_lt(again.bytes_checked, bytes);
+        ck_assert_uint_eq(again.pages_checked, 6 + 8);
+        depth = FMT_VERIFY_BYTES;
     }
 }
 END_TEST
@@ -169,9 +180,9 @@ START_TEST(test_no_snapshot_is_not_found)
 {
     struct fmt_verify_result res;
 
-    ck_assert_int_eq(fmt_verify(dirfd_, 1, NULL, NULL, &res, &err), SHARD_ENOTFOUND);
+    ck_assert_int_eq(fmt_verify(dirfd_, FMT_VERIFY_BYTES, 1, NULL, NULL, &res, &err), SHARD_ENOTFOUND);
     must_ok(fmt_dataset_mkdirs(dirfd_, &err));
-    ck_assert_int_eq(fmt_verify(dirfd_, 1, NULL, NULL, &res, &err), SHARD_ENOTFOUND);
+    ck_assert_int_eq(fmt_verify(dirfd_, FMT_VERIFY_BYTES, 1, NULL, NULL, &res, &err), SHARD_ENOTFOUND);
 }
 END_TEST
 
@@ -341,8 +352,13 @@ START_TEST(test_damage_says_what_is_lost)
     ck_assert_int_eq(t.items[0].column, 2);
     ck_assert_int_eq(t.items[0].page, 0);
     ck_assert_str_eq(t.items[0].column_name, "t");
+    ck_assert_uint_eq(t.items[0].row0, 12 + 6); /* behind the other shard and row group 0 */
     ck_assert_uint_eq(t.items[0].rows_lost, 6);
     ck_assert(!res.root_unreadable);
+    depth = FMT_VERIFY_QUICK; /* does not look at pages */
+    verify(2, &t, &res);
+    ck_assert_uint_eq(t.count, 0);
+    depth = FMT_VERIFY_BYTES;
     restore(i);
     /* A shard's footer. */
     fmt_util_write(dirfd_, files[i], content[i].data, content[i].len - 70);
@@ -351,7 +367,23 @@ START_TEST(test_damage_says_what_is_lost)
     ck_assert_int_eq(t.items[0].row_group, -1);
     ck_assert_int_eq(t.items[0].column, -1);
     ck_assert_int_eq(t.items[0].page, -1);
+    ck_assert_uint_eq(t.items[0].row0, 12);
     ck_assert_uint_eq(t.items[0].rows_lost, 12);
+    depth = FMT_VERIFY_QUICK;
+    verify(1, &t, &res);
+    ck_assert_uint_eq(t.count, 1);
+    ck_assert_str_eq(t.items[0].file, files[i]);
+    depth = FMT_VERIFY_BYTES;
+    restore(i);
+    content[i].data[9] ^= 1; /* its header, which readers do without */
+    restore(i);
+    for (depth = FMT_VERIFY_QUICK; depth <= FMT_VERIFY_DECODE; depth++) {
+        verify(1, &t, &res);
+        ck_assert_uint_eq(t.count, 1);
+        ck_assert_str_eq(t.items[0].file, files[i]);
+    }
+    depth = FMT_VERIFY_BYTES;
+    content[i].data[9] ^= 1;
     restore(i);
     /* A segment: all rows that it lists. A quarantine file: none. */
     i = find("segments/");
@@ -365,11 +397,12 @@ START_TEST(test_damage_says_what_is_lost)
     ck_assert_uint_eq(t.count, 1);
     ck_assert_uint_eq(t.items[0].rows_lost, 24);
     content[i].data[64] ^= 1;
-    content[i].data[9] ^= 1; /* its header, which nobody needs */
+    content[i].data[9] ^= 1; /* its header: read along with the rest, and so looked at */
     restore(i);
     verify(2, &t, &res);
     ck_assert_uint_eq(t.count, 1);
-    ck_assert_uint_eq(t.items[0].rows_lost, 0);
+    ck_assert_uint_eq(t.items[0].row0, 0);
+    ck_assert_uint_eq(t.items[0].rows_lost, 24);
     content[i].data[9] ^= 1;
     restore(i);
     i = find("quarantine/");
@@ -465,6 +498,9 @@ START_TEST(test_page_that_does_not_decode_is_found)
     must_ok(fmt_shard_place(dirfd_, "tmp/x", FMT_DIR_SHARDS, "train", info.hash, path, &err));
     ck_assert_int_eq(fmt_snapshot_add_shard(&s, path, "train", &info), 0);
     must_ok(fmt_publish(dirfd_, 0, &s, &err));
+    verify(1, &t, &res);
+    ck_assert_uint_eq(t.count, 0); /* the bytes are those that were written */
+    depth = FMT_VERIFY_DECODE;
     verify(1, &t, &res);
     ck_assert_uint_eq(t.count, 1);
     ck_assert_str_eq(t.items[0].file, path);

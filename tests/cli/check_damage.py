@@ -74,11 +74,21 @@ def test_truncated_and_missing_and_foreign_files(tmp):
 
 def test_damage_is_an_error_with_its_place(tmp):
     ds = dataset(tmp)
+    train = tool_json("info", ds)["splits"]["train"]
+    total = sum(os.path.getsize(os.path.join(ds, rel)) for rel in tree(ds))
+    tool("verify", "--quick", "--decode", ds, status=2)
     for rel in tree(ds):
         if rel.startswith("shards") and "train" in rel:
             flip(os.path.join(ds, rel), 100, 3)
             _, err = tool("cat", ds, status=1)
-            assert rel.encode() in err, err
+            assert rel.encode() in err and b"rows 0 to %d cannot be read" % (train - 1) in err, err
+            tool("verify", "--quick", ds)
+            for depth in ([], ["--decode"]):
+                r = tool_json("verify", *depth, ds, status=4)
+                assert len(r["errors"]) == 1 and r["bytes_checked"] == total, r
+                e = r["errors"][0]
+                assert e["column"] and e["row_group"] == e["page"] == 0, e
+                assert (e["rows_lost"], e["row_first"], e["row_last"]) == (train, 0, train - 1), e
             flip(os.path.join(ds, rel), 100, 3)
     root = [rel for rel in tree(ds) if rel.startswith("roots")][0]
     flip(os.path.join(ds, root), os.path.getsize(os.path.join(ds, root)) // 2, 0)

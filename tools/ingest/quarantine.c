@@ -9,10 +9,6 @@
 #include "lib/compiler.h"
 #include "shardfmt/column.h"
 
-/* The columns in the order of fmt_quarantine_schema(). */
-enum { COL_FILE, COL_ENTRY, COL_REASON, COL_DETAIL, COL_COLUMN, COL_LINE, COL_OFFSET, COL_LENGTH,
-       COL_RAW };
-
 static const char *
 or_empty(const char *text)
 {
@@ -26,9 +22,9 @@ ingest_quarantine_add(struct ingest_groups *gs, struct ingest_lane *lane,
     const struct {
         int col;
         const char *text;
-    } texts[] = {{COL_FILE, or_empty(rej->file)}, {COL_ENTRY, or_empty(rej->entry)},
-                 {COL_REASON, rej->reason}, {COL_DETAIL, or_empty(rej->detail)},
-                 {COL_COLUMN, or_empty(rej->column)}};
+    } texts[] = {{FMT_QUARANTINE_FILE, or_empty(rej->file)}, {FMT_QUARANTINE_ENTRY, or_empty(rej->entry)},
+                 {FMT_QUARANTINE_REASON, rej->reason}, {FMT_QUARANTINE_DETAIL, or_empty(rej->detail)},
+                 {FMT_QUARANTINE_COLUMN, or_empty(rej->column)}};
     struct fmt_column *cols;
     uint64_t raw = 0;
     int r;
@@ -41,13 +37,13 @@ ingest_quarantine_add(struct ingest_groups *gs, struct ingest_lane *lane,
         raw += 4 + len;
     }
     if (r == 0)
-        r = fmt_column_append_number(&cols[COL_LINE], &rej->line);
+        r = fmt_column_append_number(&cols[FMT_QUARANTINE_LINE], &rej->line);
     if (r == 0)
-        r = fmt_column_append_number(&cols[COL_OFFSET], &rej->offset);
+        r = fmt_column_append_number(&cols[FMT_QUARANTINE_OFFSET], &rej->offset);
     if (r == 0)
-        r = fmt_column_append_number(&cols[COL_LENGTH], &rej->length);
+        r = fmt_column_append_number(&cols[FMT_QUARANTINE_LENGTH], &rej->length);
     if (r == 0)
-        r = fmt_column_append_bytes(&cols[COL_RAW], rej->raw, rej->raw ? rej->raw_len : 0);
+        r = fmt_column_append_bytes(&cols[FMT_QUARANTINE_RAW], rej->raw, rej->raw ? rej->raw_len : 0);
     if (r < 0)
         return r;
     ingest_groups_added(gs, lane, raw + 3 * sizeof(uint64_t) + 4 + rej->raw_len);

@@ -10,6 +10,7 @@
 
 #include "lib/fail.h"
 #include "lib/fs.h"
+#include "shardfmt/open.h"
 #include "shardfmt/snapshot.h"
 #include "tools/cli.h"
 #include "tools/ingest/parse.h"
@@ -30,19 +31,15 @@ static const struct cli_usage usage = {
     "the input.",
     opts, NULL};
 
-/* Columns of a quarantine file, in the order of fmt_quarantine_schema(). */
-enum { COL_FILE, COL_ENTRY, COL_REASON, COL_DETAIL, COL_COLUMN, COL_LINE, COL_OFFSET, COL_LENGTH,
-       COL_RAW, N_COLS };
-
 /* One quarantine file being read. */
 struct file {
     const char *path;
     int fd;
     struct fmt_footer *footer;
     struct base_codec *codec;
-    struct fmt_decoded *decoded[N_COLS];
-    struct shard_array arrays[N_COLS];
-    struct base_buf stored[N_COLS]; /* chunks as read; text may point into them */
+    struct fmt_decoded *decoded[FMT_QUARANTINE_COLUMNS];
+    struct shard_array arrays[FMT_QUARANTINE_COLUMNS];
+    struct base_buf stored[FMT_QUARANTINE_COLUMNS]; /* chunks as read; text may point into them */
 };
 
 struct output {
@@ -51,16 +48,9 @@ struct output {
 };
 
 static int
-read_at(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *err)
-{
-    const struct file *f = arg;
-
-    return base_pread_full(f->fd, buf, len, off, f->path, err);
-}
-
-static int
 read_chunk(struct file *f, uint32_t group, uint32_t col, struct shard_error *err)
 {
+    struct fmt_file file = {f->fd, f->path};
     const uint32_t *first = &f->footer->chunk_first[(size_t)group * f->footer->n_columns + col];
     const uint32_t n_pages = first[1] - first[0];
     const uint8_t **pages;
@@ -75,12 +65,12 @@ read_chunk(struct file *f, uint32_t group, uint32_t col, struct shard_error *err
         r = base_fail(err, -ENOMEM, "%s", f->path);
         goto out;
     }
-    r = read_at(f, off, f->stored[col].data, len, err);
+    r = fmt_file_read(&file, off, f->stored[col].data, len, err);
     if (r < 0)
         goto out;
     for (uint32_t p = 0; p < n_pages; p++)
         pages[p] = f->stored[col].data + (f->footer->pages[first[0] + p].off - off);
-    r = fmt_chunk_decode(f->footer, group, col, pages, f->codec, read_at, f, f->path,
+    r = fmt_chunk_decode(f->footer, group, col, pages, f->codec, fmt_file_read, &file, f->path,
                          f->decoded[col], &f->arrays[col], err);
 out:
     free(pages);
@@ -124,29 +114,29 @@ print_raw(const struct shard_array *a, uint64_t row)
 static void
 print_person(const struct file *f, uint64_t row)
 {
-    const uint64_t line = ((const uint64_t *)f->arrays[COL_LINE].values)[row];
-    const uint64_t offset = ((const uint64_t *)f->arrays[COL_OFFSET].values)[row];
+    const uint64_t line = ((const uint64_t *)f->arrays[FMT_QUARANTINE_LINE].values)[row];
+    const uint64_t offset = ((const uint64_t *)f->arrays[FMT_QUARANTINE_OFFSET].values)[row];
 
-    print_text(&f->arrays[COL_FILE], row);
-    if (has_text(&f->arrays[COL_ENTRY], row)) {
+    print_text(&f->arrays[FMT_QUARANTINE_FILE], row);
+    if (has_text(&f->arrays[FMT_QUARANTINE_ENTRY], row)) {
         putchar('!');
-        print_text(&f->arrays[COL_ENTRY], row);
+        print_text(&f->arrays[FMT_QUARANTINE_ENTRY], row);
     }
     if (line)
         printf(", line %" PRIu64, line);
     printf(", byte %" PRIu64, offset);
-    if (has_text(&f->arrays[COL_COLUMN], row)) {
+    if (has_text(&f->arrays[FMT_QUARANTINE_COLUMN], row)) {
         printf(", column ");
-        print_text(&f->arrays[COL_COLUMN], row);
+        print_text(&f->arrays[FMT_QUARANTINE_COLUMN], row);
     }
     printf(": ");
-    print_text(&f->arrays[COL_REASON], row);
-    if (has_text(&f->arrays[COL_DETAIL], row)) {
+    print_text(&f->arrays[FMT_QUARANTINE_REASON], row);
+    if (has_text(&f->arrays[FMT_QUARANTINE_DETAIL], row)) {
         printf(": ");
-        print_text(&f->arrays[COL_DETAIL], row);
+        print_text(&f->arrays[FMT_QUARANTINE_DETAIL], row);
     }
     putchar('\n');
-    print_raw(&f->arrays[COL_RAW], row);
+    print_raw(&f->arrays[FMT_QUARANTINE_RAW], row);
 }
 
 static int
@@ -170,7 +160,7 @@ print_file(struct file *f, struct output *out, struct shard_error *err)
     int r = 0;
 
     for (uint32_t g = 0; g < f->footer->n_groups && out->left > 0; g++) {
-        for (uint32_t c = 0; c < N_COLS && r == 0; c++)
+        for (uint32_t c = 0; c < FMT_QUARANTINE_COLUMNS && r == 0; c++)
             r = read_chunk(f, g, c, err);
         for (uint32_t i = 0; r == 0 && i < f->footer->group_rows[g] && out->left > 0; i++) {
             if (cli_json())
@@ -200,7 +190,7 @@ open_and_print(int dirfd, const struct fmt_shard_entry *e, struct output *out,
     r = fmt_quarantine_schema(&schema);
     if (r == 0)
         r = base_codec_new(&f.codec);
-    for (uint32_t c = 0; c < N_COLS && r == 0; c++)
+    for (uint32_t c = 0; c < FMT_QUARANTINE_COLUMNS && r == 0; c++)
         r = fmt_decoded_new(&f.decoded[c]);
     if (r < 0)
         base_fail(err, r, "%s", e->path);
@@ -208,7 +198,7 @@ open_and_print(int dirfd, const struct fmt_shard_entry *e, struct output *out,
         r = base_fail(err, SHARD_ECORRUPT, "%s is no quarantine file", e->path);
     else
         r = print_file(&f, out, err);
-    for (uint32_t c = 0; c < N_COLS; c++) {
+    for (uint32_t c = 0; c < FMT_QUARANTINE_COLUMNS; c++) {
         fmt_decoded_free(f.decoded[c]);
         base_buf_done(&f.stored[c]);
     }

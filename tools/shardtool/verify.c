@@ -14,17 +14,20 @@
 #include "tools/cli.h"
 #include "tools/shardtool/shardtool.h"
 
-enum { OPT_JSON = 1, OPT_JOBS };
+enum { OPT_JSON = 1, OPT_JOBS, OPT_QUICK, OPT_DECODE };
 
 static const struct cli_opt opts[] = {
+    {0, "quick", NULL,
+     "only that every file is there, its size, header and footer: no pages", OPT_QUICK},
+    {0, "decode", NULL, "also that every page decodes, which takes longer", OPT_DECODE},
     {'j', "jobs", "N", "threads (default: all cores)", OPT_JOBS},
     {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
     {0},
 };
 static const struct cli_usage usage = {
     "DATASET",
-    "Check every byte of the newest snapshot: its root, segments, shards and quarantine, and that\n"
-    "every page decodes.",
+    "Check every byte of the newest snapshot against its checksums: root, segments, shards and\n"
+    "quarantine. Whatever changed since it was written is found, and the rows that are lost named.",
     opts, "Exit status: 0 all is well; 1 it could not be checked; 4 damage was found."};
 
 static json_t *
@@ -37,12 +40,15 @@ static void
 on_damage_json(void *arg, const struct fmt_damage *d)
 {
     json_array_append_new(
-        arg, json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "file", cli_json_text(d->file), "row_group",
+        arg, json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "file", cli_json_text(d->file),
+                       "row_group",
                        number_or_null(d->row_group), "column",
                        d->column_name[0] ? cli_json_text(d->column_name)
                                          : number_or_null(d->column),
                        "page", number_or_null(d->page), "reason", cli_json_text(d->reason),
-                       "rows_lost", (json_int_t)d->rows_lost));
+                       "rows_lost", (json_int_t)d->rows_lost, "row_first",
+                       number_or_null(d->rows_lost ? (int64_t)d->row0 : -1), "row_last",
+                       number_or_null(d->rows_lost ? (int64_t)(d->row0 + d->rows_lost - 1) : -1)));
 }
 
 static void
@@ -58,7 +64,8 @@ on_damage(void *arg, const struct fmt_damage *d)
         printf(", page %" PRId64, d->page);
     printf(": %s", d->reason);
     if (d->rows_lost)
-        printf(" (%" PRIu64 " rows lost)", d->rows_lost);
+        printf(" (%" PRIu64 " row%s lost: %" PRIu64 " to %" PRIu64 ")", d->rows_lost,
+               d->rows_lost == 1 ? "" : "s", d->row0, d->row0 + d->rows_lost - 1);
     putchar('\n');
 }
 
@@ -76,7 +83,7 @@ print_json(json_t *errors, const struct fmt_verify_result *res)
 }
 
 static int
-verify(const char *path, unsigned n_threads)
+verify(const char *path, enum fmt_verify_depth depth, unsigned n_threads)
 {
     const int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct fmt_verify_result res = {0};
@@ -88,7 +95,8 @@ verify(const char *path, unsigned n_threads)
         status = cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
         goto out;
     }
-    r = fmt_verify(dirfd, n_threads, cli_json() ? on_damage_json : on_damage, errors, &res, &err);
+    r = fmt_verify(dirfd, depth, n_threads, cli_json() ? on_damage_json : on_damage, errors,
+                   &res, &err);
     if (r < 0) {
         status = cli_fail(CLI_FAILED, "%s: %s", path, err.text);
         goto out;
@@ -118,6 +126,8 @@ out:
 int
 cmd_verify(int argc, char **argv)
 {
+    enum fmt_verify_depth depth = FMT_VERIFY_BYTES;
+    bool quick = false, decode = false;
     unsigned n_threads = 0;
     const char *path;
     struct cli_args a;
@@ -127,8 +137,14 @@ cmd_verify(int argc, char **argv)
     while ((id = cli_args_next(&a)) > 0) {
         if (id == OPT_JOBS)
             cli_arg_unsigned(&a, 1, 1024, &n_threads);
+        quick |= id == OPT_QUICK;
+        decode |= id == OPT_DECODE;
     }
     if (id < 0 || !cli_args_one(&a, "dataset", &path))
         return a.status;
-    return verify(path, n_threads);
+    if (quick && decode)
+        return cli_usage_error("--quick and --decode exclude each other");
+    if (quick || decode)
+        depth = quick ? FMT_VERIFY_QUICK : FMT_VERIFY_DECODE;
+    return verify(path, depth, n_threads);
 }
