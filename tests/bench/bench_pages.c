@@ -1,8 +1,11 @@
-/* zstd alone on the pages of a dataset's split, as the bar for the loader: all stored bytes are read
- * into memory first, then threads decompress page after page into a buffer of their own and throw
- * the result away. Prints JSON.
+/* What the pages of a dataset's split cost: zstd alone (the bar for loader and decoding), or
+ * verifying and decoding them. All stored bytes are read into memory first; then threads take page
+ * after page (or chunk after chunk) and throw the result away. Prints JSON.
  *
- *     bench_pages DATASET SPLIT THREADS [ROUNDS] */
+ *     bench_pages DATASET SPLIT THREADS [ROUNDS [zstd|decode [COLUMN]]]
+ *
+ * `bytes` are those after zstd, or those of the decoded values. bench_pages_unchecked is the same
+ * program without the pages' checksums. */
 #include "config.h"
 
 #include <pthread.h>
@@ -17,14 +20,18 @@
 #include "lib/fs.h"
 #include "shardfmt/snapshot.h"
 
-struct page {
-    const uint8_t *stored;
-    struct fmt_page p;
+/* A chunk: its pages' stored bytes stand in memory. */
+struct chunk {
+    const struct fmt_footer *f;
+    uint32_t group, column, n_pages;
+    const struct fmt_page *pages;
+    const uint8_t **stored;
 };
 
-static struct page *pages;
-static size_t n_pages;
-static _Atomic size_t next_page;
+static struct chunk *chunks;
+static size_t n_chunks;
+static _Atomic size_t next_chunk;
+static bool decoding;
 
 static void
 die(const char *what, const struct shard_error *err)
@@ -34,24 +41,51 @@ die(const char *what, const struct shard_error *err)
 }
 
 static void
-take_shard(int dirfd, const struct fmt_shard_entry *e, const struct fmt_schema *schema)
+take_chunk(const struct fmt_footer *f, uint32_t group, uint32_t column, const uint8_t *file)
+{
+    const size_t i = (size_t)group * f->n_columns + column;
+    struct chunk c = {.f = f, .group = group, .column = column};
+
+    c.n_pages = f->chunk_first[i + 1] - f->chunk_first[i];
+    c.pages = f->pages + f->chunk_first[i];
+    c.stored = calloc(c.n_pages + 1u, sizeof(*c.stored));
+    if (c.stored == NULL)
+        die("memory", NULL);
+    for (uint32_t k = 0; k < c.n_pages; k++)
+        c.stored[k] = file + c.pages[k].off;
+    chunks[n_chunks++] = c;
+}
+
+static void
+take_shard(int dirfd, const struct fmt_shard_entry *e, const struct fmt_schema *schema,
+           const char *column)
 {
     struct shard_error err = {0};
     struct fmt_footer *f;
-    uint8_t *bytes = malloc(e->file_bytes);
-    uint32_t i;
+    uint8_t *bytes = base_alloc_aligned(e->file_bytes);
     int fd;
 
     if (bytes == NULL || fmt_shard_open(dirfd, e, schema, &fd, &f, &err) < 0 ||
         base_pread_full(fd, bytes, e->file_bytes, 0, e->path, &err) < 0)
         die(e->path, &err);
-    pages = realloc(pages, (n_pages + f->n_pages) * sizeof(*pages));
-    for (i = 0; pages && i < f->n_pages; i++) {
-        pages[n_pages].stored = bytes + f->pages[i].off;
-        pages[n_pages++].p = f->pages[i];
-    }
-    fmt_footer_free(f);
     (void)close(fd);
+    chunks = realloc(chunks, (n_chunks + (size_t)f->n_groups * f->n_columns) * sizeof(*chunks));
+    if (chunks == NULL)
+        die("memory", NULL);
+    for (uint32_t g = 0; g < f->n_groups; g++)
+        for (uint32_t c = 0; c < f->n_columns; c++)
+            if (column == NULL || strcmp(column, f->schema.fields[c].name) == 0)
+                take_chunk(f, g, c, bytes); /* footer and bytes stay until the end */
+}
+
+static void
+unzip(const struct chunk *c, struct base_codec *codec, uint8_t *raw)
+{
+    for (uint32_t i = 0; i < c->n_pages; i++)
+        if (c->pages[i].codec == FMT_CODEC_ZSTD &&
+            base_codec_decompress(codec, raw, c->pages[i].raw_len, c->stored[i],
+                                  c->pages[i].stored_len, NULL) < 0)
+            die("a page", NULL);
 }
 
 static void *
@@ -59,22 +93,40 @@ work(void *arg)
 {
     uint8_t *raw = base_alloc_aligned(64u << 20);
     struct base_codec *codec = NULL;
+    struct fmt_decoded *d = NULL;
+    struct shard_error err = {0};
+    struct shard_array array;
     size_t i;
 
     (void)arg;
-    if (raw == NULL || base_codec_new(&codec) < 0)
+    if (raw == NULL || base_codec_new(&codec) < 0 || fmt_decoded_new(&d) < 0)
         die("memory", NULL);
-    while ((i = atomic_fetch_add(&next_page, 1)) < n_pages) {
-        const struct page *pg = &pages[i];
+    while ((i = atomic_fetch_add(&next_chunk, 1)) < n_chunks) {
+        const struct chunk *c = &chunks[i];
 
-        if (pg->p.codec == FMT_CODEC_ZSTD &&
-            base_codec_decompress(codec, raw, pg->p.raw_len, pg->stored, pg->p.stored_len,
-                                  NULL) < 0)
-            die("a page", NULL);
+        if (!decoding)
+            unzip(c, codec, raw);
+        else if (fmt_chunk_decode(c->f, c->group, c->column, c->stored, codec, NULL, NULL,
+                                  "shard", d, &array, &err) < 0)
+            die("a chunk", &err);
     }
+    fmt_decoded_free(d);
     base_codec_free(codec);
     free(raw);
     return NULL;
+}
+
+static void
+run(unsigned n_threads)
+{
+    pthread_t threads[64];
+
+    atomic_store(&next_chunk, 0);
+    for (unsigned t = 0; t < n_threads; t++)
+        if (pthread_create(&threads[t], NULL, work, NULL) != 0)
+            die("a thread", NULL);
+    for (unsigned t = 0; t < n_threads; t++)
+        (void)pthread_join(threads[t], NULL);
 }
 
 int
@@ -83,38 +135,38 @@ main(int argc, char **argv)
     struct shard_dataset *ds;
     struct shard_error err;
     const struct fmt_snapshot *s;
-    uint64_t raw = 0, wall, cpu;
-    unsigned n_threads, rounds, r, t;
-    pthread_t threads[64];
-    size_t i;
+    const char *column;
+    uint64_t bytes = 0, wall, cpu;
+    size_t n_pages = 0;
+    unsigned n_threads, rounds;
 
     if (argc < 4 || (n_threads = (unsigned)atoi(argv[3])) < 1 || n_threads > 64) {
-        fputs("usage: bench_pages DATASET SPLIT THREADS [ROUNDS]\n", stderr);
+        fputs("usage: bench_pages DATASET SPLIT THREADS [ROUNDS [zstd|decode [COLUMN]]]\n", stderr);
         return 2;
     }
     rounds = argc > 4 ? (unsigned)atoi(argv[4]) : 1;
+    decoding = argc > 5 && strcmp(argv[5], "decode") == 0;
+    column = argc > 6 ? argv[6] : NULL;
     if (shard_dataset_open(argv[1], &ds, &err) < 0)
         die(argv[1], &err);
     s = fmt_dataset_snapshot(ds);
-    for (i = 0; i < s->n_shards; i++)
+    for (size_t i = 0; i < s->n_shards; i++)
         if (strcmp(s->shards[i].split, argv[2]) == 0)
-            take_shard(fmt_dataset_dirfd(ds), &s->shards[i], &s->schema);
-    for (i = 0; i < n_pages; i++)
-        raw += pages[i].p.raw_len;
+            take_shard(fmt_dataset_dirfd(ds), &s->shards[i], &s->schema, column);
+    for (size_t i = 0; i < n_chunks; i++) {
+        n_pages += chunks[i].n_pages;
+        for (uint32_t k = 0; k < chunks[i].n_pages; k++)
+            bytes += decoding ? chunks[i].pages[k].data_len : chunks[i].pages[k].raw_len;
+    }
+    run(n_threads); /* once for the caches and for zstd's contexts */
     wall = base_now_ns();
     cpu = base_cpu_ns();
-    for (r = 0; r < rounds; r++) {
-        atomic_store(&next_page, 0);
-        for (t = 0; t < n_threads; t++)
-            if (pthread_create(&threads[t], NULL, work, NULL) != 0)
-                die("a thread", NULL);
-        for (t = 0; t < n_threads; t++)
-            (void)pthread_join(threads[t], NULL);
-    }
+    for (unsigned r = 0; r < rounds; r++)
+        run(n_threads);
     wall = base_now_ns() - wall;
     cpu = base_cpu_ns() - cpu;
     printf("{\"pages\": %zu, \"bytes\": %llu, \"seconds\": %.4f, \"cpu_seconds\": %.4f, "
-           "\"bytes_per_second\": %.0f}\n", n_pages, (unsigned long long)raw * rounds,
-           (double)wall / 1e9, (double)cpu / 1e9, (double)raw * rounds * 1e9 / (double)wall);
+           "\"bytes_per_second\": %.0f}\n", n_pages, (unsigned long long)bytes * rounds,
+           (double)wall / 1e9, (double)cpu / 1e9, (double)bytes * rounds * 1e9 / (double)wall);
     return 0;
 }
