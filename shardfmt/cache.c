@@ -7,14 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/compiler.h"
 #include "lib/fail.h"
 
 int
-fmt_cache_init(struct fmt_cache *c, int dirfd, const struct fmt_snapshot *s)
+fmt_cache_init(struct fmt_cache *c, int dirfd, const struct fmt_snapshot *s, uint32_t shards_max,
+               uint64_t bytes_max)
 {
     memset(c, 0, sizeof(*c));
     c->dirfd = dirfd;
     c->s = s;
+    c->shards_max = BASE_MIN(shards_max, FMT_CACHE_SHARDS);
+    c->bytes_max = bytes_max;
     return -pthread_mutex_init(&c->lock, NULL);
 }
 
@@ -32,7 +36,7 @@ open_shard_free(struct fmt_open_shard *o)
 void
 fmt_cache_done(struct fmt_cache *c)
 {
-    for (uint32_t i = 0; i < FMT_CACHE_SHARDS; i++)
+    for (uint32_t i = 0; i < c->shards_max; i++)
         open_shard_free(c->open[i]);
     (void)pthread_mutex_destroy(&c->lock);
 }
@@ -41,7 +45,7 @@ fmt_cache_done(struct fmt_cache *c)
 static struct fmt_open_shard *
 cache_find(struct fmt_cache *c, uint32_t shard)
 {
-    for (uint32_t i = 0; i < FMT_CACHE_SHARDS; i++) {
+    for (uint32_t i = 0; i < c->shards_max; i++) {
         struct fmt_open_shard *o = c->open[i];
 
         if (o && o->shard == shard) {
@@ -53,30 +57,48 @@ cache_find(struct fmt_cache *c, uint32_t shard)
     return NULL;
 }
 
-/* Put o, pinned, into a free place or that of the one unused for longest, which is returned for
- * freeing. Where all are pinned o stays outside. Under c->lock. */
+/* Take the shard that was unused for longest out of the cache, and put it in front of *out. False
+ * where all are in use. Under c->lock. */
+static bool
+cache_evict(struct fmt_cache *c, struct fmt_open_shard **out)
+{
+    struct fmt_open_shard **oldest = NULL;
+
+    for (uint32_t i = 0; i < c->shards_max; i++)
+        if (c->open[i] && c->open[i]->pins == 0 &&
+            (oldest == NULL || c->open[i]->used < (*oldest)->used))
+            oldest = &c->open[i];
+    if (oldest == NULL)
+        return false;
+    c->bytes -= (*oldest)->footer->memory;
+    (*oldest)->next = *out;
+    *out = *oldest;
+    *oldest = NULL;
+    return true;
+}
+
+/* Put o, pinned, into the cache, in the place of others where it is full; where it is full of shards
+ * in use, o stays outside. Returns what is to be freed. Under c->lock. */
 static struct fmt_open_shard *
 cache_put(struct fmt_cache *c, struct fmt_open_shard *o)
 {
-    struct fmt_open_shard *victim = NULL;
-    uint32_t best = FMT_CACHE_SHARDS;
+    struct fmt_open_shard *out = NULL;
+    uint32_t i = 0;
 
-    for (uint32_t i = 0; i < FMT_CACHE_SHARDS; i++) {
-        if (c->open[i] == NULL) {
-            best = i;
-            break;
-        }
-        if (c->open[i]->pins == 0 &&
-            (best == FMT_CACHE_SHARDS || c->open[i]->used < c->open[best]->used))
-            best = i;
-    }
     o->used = ++c->clock;
-    if (best == FMT_CACHE_SHARDS)
-        return NULL;
-    victim = c->open[best];
-    c->open[best] = o;
-    o->cached = true;
-    return victim;
+    while (c->bytes + o->footer->memory > c->bytes_max && cache_evict(c, &out))
+        continue;
+    while (i < c->shards_max && c->open[i])
+        i++;
+    if (i == c->shards_max && cache_evict(c, &out))
+        for (i = 0; c->open[i];)
+            i++;
+    if (i < c->shards_max) {
+        c->open[i] = o;
+        c->bytes += o->footer->memory;
+        o->cached = true;
+    }
+    return out;
 }
 
 int
@@ -109,7 +131,12 @@ fmt_cache_acquire(struct fmt_cache *c, uint32_t shard, struct fmt_open_shard **r
     o = cache_find(c, shard); /* another thread may have been faster */
     unused = o ? mine : cache_put(c, mine);
     pthread_mutex_unlock(&c->lock);
-    open_shard_free(unused);
+    while (unused) {
+        struct fmt_open_shard *next = unused->next;
+
+        open_shard_free(unused);
+        unused = next;
+    }
     *ret = o ? o : mine;
     return 0;
 }

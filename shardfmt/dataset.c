@@ -12,6 +12,10 @@
 
 #include "lib/fail.h"
 
+/* What is kept open for shard_dataset_read_group(). */
+#define SHARDS_MAX  64u
+#define FOOTERS_MAX (64ull << 20) /* bytes */
+
 /* Number row groups and rows through. */
 static int
 groups_index(struct shard_dataset *ds)
@@ -65,7 +69,7 @@ dataset_load(struct shard_dataset *ds, struct shard_error *err)
     base_hex128(ds->snapshot.hash, ds->name);
     r = groups_index(ds);
     if (r >= 0)
-        r = fmt_cache_init(&ds->cache, ds->dirfd, &ds->snapshot);
+        r = fmt_cache_init(&ds->cache, ds->dirfd, &ds->snapshot, SHARDS_MAX, FOOTERS_MAX);
     ds->has_cache = r >= 0;
     return r < 0 ? base_fail(err, r, "%" PRIu64 " row groups", ds->n_groups) : 0;
 }

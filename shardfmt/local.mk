@@ -30,6 +30,7 @@ shardfmt_libfmt_la_SOURCES += \
 	shardfmt/segment.c \
 	shardfmt/snapshot.c shardfmt/snapshot.h \
 	shardfmt/table.c shardfmt/table.h \
+	shardfmt/take.c shardfmt/take.h shardfmt/take_plan.c shardfmt/take_run.c \
 	shardfmt/utf8.c shardfmt/utf8.h \
 	shardfmt/verify.c
 shardlineinclude_HEADERS += shardfmt/include/shardline/fmt.h

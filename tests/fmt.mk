@@ -21,13 +21,16 @@ tests_check_encode_LDADD = $(fmt_core_libs)
 endif
 
 if HAVE_CHECK
-fmt_check_programs = tests/check_snapshot tests/check_verify
+fmt_check_programs = tests/check_snapshot tests/check_take tests/check_verify
 check_PROGRAMS += $(fmt_check_programs)
 TESTS += $(fmt_check_programs)
 fmt_check_libs = shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
 tests_check_snapshot_SOURCES = tests/check_snapshot.c $(fmt_util)
 tests_check_snapshot_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -DSRCDIR='"$(abs_srcdir)"'
 tests_check_snapshot_LDADD = $(fmt_check_libs)
+tests_check_take_SOURCES = tests/check_take.c $(fmt_util)
+tests_check_take_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_take_LDADD = $(fmt_check_libs)
 tests_check_verify_SOURCES = tests/check_verify.c $(fmt_util)
 tests_check_verify_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_verify_LDADD = $(fmt_check_libs)

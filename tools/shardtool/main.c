@@ -10,6 +10,7 @@ static const struct cli_verb verbs[] = {
     {"schema", cmd_schema, "its columns and their types"},
     {"head", cmd_head, "its first rows, as JSON lines"},
     {"cat", cmd_cat, "all rows, as JSON lines"},
+    {"get", cmd_get, "rows by their number, as JSON lines"},
     {"export", cmd_export, "rows as JSON lines or CSV, to a file"},
     {"rejects", cmd_rejects, "the records that could not be read, each with its reason"},
     {"bench", cmd_bench, "stream it as training would, and say what limits that"},
@@ -18,9 +19,9 @@ static const struct cli_verb verbs[] = {
 };
 
 /* Verbs of the design that are not built yet. */
-static const char *const later[] = {"plan",    "stats",  "get",      "log",     "dedup",
-                                    "split",   "merge",  "compact",  "delete",  "rollback",
-                                    "recover", "gc",     "diff",     NULL};
+static const char *const later[] = {"plan",    "stats",  "log",      "dedup",   "split",
+                                    "merge",   "compact", "delete",  "rollback", "recover",
+                                    "gc",      "diff",   NULL};
 
 int
 main(int argc, char **argv)

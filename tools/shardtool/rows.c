@@ -6,16 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/compiler.h"
 #include "lib/fail.h"
 #include "shardfmt/snapshot.h"
 #include "tools/ingest/parse.h"
 
 #define FLUSH_BYTES (1u << 18)
+#define TAKE_BYTES  (16u << 20) /* of rows that are taken in one go, by the average row */
+#define TAKE_ROWS   16384u
 
 struct rows {
     const struct rows_opts *o;
     struct shard_dataset *ds;
-    struct shard_group *group;
+    struct shard_group *group; /* of cat */
+    struct shard_taker *taker; /* of get */
     struct fmt_schema schema; /* of the wanted columns */
     uint32_t *cols;           /* their indices */
     uint32_t n_cols;
@@ -105,6 +109,22 @@ print_row(struct rows *rows, uint64_t row, struct shard_error *err)
     return r;
 }
 
+/* Rows [0, n) of rows->arrays, as far as wanted. */
+static int
+print_arrays(struct rows *rows, uint64_t n, struct shard_error *err)
+{
+    for (uint64_t i = 0; i < n && rows->left > 0; i++) {
+        int r = print_row(rows, i, err);
+
+        if (r == 0 && rows->text.len >= FLUSH_BYTES)
+            r = flush_text(rows, err);
+        if (r < 0)
+            return r;
+        rows->left--;
+    }
+    return 0;
+}
+
 static int
 print_group(struct rows *rows, uint64_t group, struct shard_error *err)
 {
@@ -115,15 +135,69 @@ print_group(struct rows *rows, uint64_t group, struct shard_error *err)
         return r;
     for (uint32_t c = 0; c < rows->n_cols; c++)
         rows->arrays[c] = *shard_group_array(rows->group, c);
-    for (uint64_t i = 0; i < shard_group_n_rows(rows->group) && rows->left > 0; i++) {
-        r = print_row(rows, i, err);
-        if (r == 0 && rows->text.len >= FLUSH_BYTES)
-            r = flush_text(rows, err);
-        if (r < 0)
-            return r;
-        rows->left--;
+    return print_arrays(rows, shard_group_n_rows(rows->group), err);
+}
+
+/* How many rows to take at a time. */
+static size_t
+take_rows(const struct rows *rows)
+{
+    const struct fmt_snapshot *s = fmt_dataset_snapshot(rows->ds);
+    uint64_t bytes = 0, n;
+
+    for (uint32_t i = 0; i < s->n_shards; i++)
+        bytes += s->shards[i].raw_bytes;
+    n = TAKE_BYTES / (bytes / (shard_dataset_n_rows(rows->ds) + 1) + 1);
+    return (size_t)BASE_MAX(BASE_MIN(n, TAKE_ROWS), 1);
+}
+
+/* The rows whose numbers rows->o->numbers gives. */
+static int
+print_taken(struct rows *rows, struct shard_error *err)
+{
+    const struct shard_taker_opts opts = {.struct_size = sizeof(opts), .io = rows->o->io};
+    const size_t cap = take_rows(rows);
+    uint64_t *numbers = calloc(cap, sizeof(*numbers));
+    int64_t n = 0;
+    int r;
+
+    if (numbers == NULL)
+        return base_fail(err, -ENOMEM, "reading rows");
+    r = shard_taker_open(rows->ds, &opts, &rows->taker, err);
+    while (r == 0) {
+        if (cli_signal()) {
+            r = base_fail(err, -ECANCELED, "interrupted");
+            break;
+        }
+        n = rows->o->numbers(rows->o->numbers_arg, numbers, cap, err);
+        if (n <= 0)
+            break;
+        r = shard_taker_take(rows->taker, numbers, (uint64_t)n, rows->cols, rows->n_cols, err);
+        for (uint32_t c = 0; r == 0 && c < rows->n_cols; c++)
+            rows->arrays[c] = *shard_taker_array(rows->taker, c);
+        if (r == 0)
+            r = print_arrays(rows, (uint64_t)n, err);
     }
-    return 0;
+    free(numbers);
+    return n < 0 ? (int)n : r;
+}
+
+/* All rows, or those of a split. */
+static int
+print_groups(struct rows *rows, int64_t split, struct shard_error *err)
+{
+    int r = shard_group_new(&rows->group);
+
+    for (uint64_t g = 0; g < shard_dataset_n_groups(rows->ds) && rows->left > 0 && r == 0; g++) {
+        struct shard_group_info info;
+
+        if (cli_signal())
+            return base_fail(err, -ECANCELED, "interrupted");
+        shard_dataset_group_info(rows->ds, g, &info);
+        if (split < 0 || info.split == (uint32_t)split)
+            r = print_group(rows, g, err);
+    }
+    return r;
 }
 
 static int
@@ -142,19 +216,10 @@ print_rows(struct rows *rows, struct shard_error *err)
                              rows->o->split);
     }
     r = pick_columns(rows, err);
-    if (r == 0)
-        r = shard_group_new(&rows->group);
     if (r == 0 && rows->o->form == ROWS_CSV)
         r = ingest_csv_header(&rows->schema, ',', &rows->text);
-    for (uint64_t g = 0; g < shard_dataset_n_groups(rows->ds) && rows->left > 0 && r == 0; g++) {
-        struct shard_group_info info;
-
-        if (cli_signal())
-            return base_fail(err, -ECANCELED, "interrupted");
-        shard_dataset_group_info(rows->ds, g, &info);
-        if (split < 0 || info.split == (uint32_t)split)
-            r = print_group(rows, g, err);
-    }
+    if (r == 0)
+        r = rows->o->numbers ? print_taken(rows, err) : print_groups(rows, split, err);
     return r == 0 ? flush_text(rows, err) : r;
 }
 
@@ -172,6 +237,7 @@ rows_print(const struct rows_opts *o, FILE *out, const char *out_name)
     else if (r < 0)
         status = cli_fail(CLI_FAILED, "%s", err.text[0] ? err.text : shard_strerror(r));
     shard_group_free(rows.group);
+    shard_taker_close(rows.taker);
     shard_dataset_close(rows.ds);
     fmt_schema_done(&rows.schema);
     base_buf_done(&rows.text);

@@ -1,4 +1,4 @@
-/* Rows of a dataset as text, for head, cat and export. */
+/* Rows of a dataset as text, for head, cat, get and export. */
 #ifndef SHARDTOOL_ROWS_H
 #define SHARDTOOL_ROWS_H
 
@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "shardline/status.h"
 #include "tools/cli.h"
 
 enum rows_form { ROWS_JSONL, ROWS_CSV };
@@ -16,6 +17,11 @@ struct rows_opts {
     const char *columns;  /* "a,b" or NULL = all */
     uint64_t limit;       /* rows at most; UINT64_MAX = all */
     enum rows_form form;
+    /* Where it is set: the rows whose numbers it gives, instead of all. Up to cap of them into ret;
+     * how many, 0 at the end, or an error. io: enum shard_io, how they are read. */
+    int64_t (*numbers)(void *arg, uint64_t *ret, size_t cap, struct shard_error *err);
+    void *numbers_arg;
+    uint32_t io;
 };
 
 /* Write them to out. Returns an exit status; a message was printed where it is not CLI_OK. */

@@ -36,12 +36,6 @@ enum shard_shuffle {
     SHARD_SHUFFLE_FULL = 2,   /* the whole split permuted row by row: it must fit the budget */
 };
 
-enum shard_io {
-    SHARD_IO_AUTO = 0, /* io_uring, or pread threads where that is refused */
-    SHARD_IO_URING = 1,
-    SHARD_IO_PREAD = 2,
-};
-
 /* Zero means default for every field. Strings are copied. */
 struct shard_loader_opts {
     uint32_t struct_size;      /* set by SHARD_LOADER_OPTS_INIT */

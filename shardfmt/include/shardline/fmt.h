@@ -4,7 +4,8 @@
  * row group is a run of rows, stored column by column. docs/format.md specifies the bytes.
  *
  * Order of calls: shard_dataset_open(), look around, shard_dataset_read_group() as often as
- * wanted, shard_dataset_close(). To train, use <shardline/loader.h> instead.
+ * wanted, shard_dataset_close(). For rows by number: shard_taker_open(), shard_taker_take() as often
+ * as wanted, shard_taker_close(). To train, use <shardline/loader.h> instead.
  *
  * Threads: a dataset is read-only after open; its getters may be called from any thread.
  * shard_dataset_read_group() is internally locked where it must be and may be called from many
@@ -153,6 +154,71 @@ SHARD_API SHARD_NODISCARD int shard_dataset_read_group(struct shard_dataset *ds,
 SHARD_API uint64_t shard_group_n_rows(const struct shard_group *g);
 /* The i-th of the columns asked for; valid until g is read into again or freed. */
 SHARD_API const struct shard_array *shard_group_array(const struct shard_group *g, uint32_t i);
+
+/* ----------------------------------------------------------------------------- random access */
+
+/* How to read. */
+enum shard_io {
+    SHARD_IO_AUTO = 0, /* io_uring, or pread threads where that is refused */
+    SHARD_IO_URING = 1,
+    SHARD_IO_PREAD = 2,
+};
+
+/* What picks rows by their number: it owns a read engine, threads, memory for decoding and open
+ * shards, so make it once and use it for many calls. It belongs to one thread at a time; several
+ * takers of one dataset are independent. The dataset must stay open for longer. */
+struct shard_taker;
+
+/* Zero means default for every field. */
+struct shard_taker_opts {
+    uint32_t struct_size; /* set by SHARD_TAKER_OPTS_INIT */
+    uint32_t threads;     /* that decode; 0 = cores */
+    uint32_t io;          /* enum shard_io */
+    uint32_t depth;       /* reads running at a time; 0 = 128 */
+    uint64_t memory;      /* bytes for pages in flight, decoding and open footers; 0 = 256 MiB. The
+                           * arrays come on top */
+};
+#define SHARD_TAKER_OPTS_INIT { .struct_size = sizeof(struct shard_taker_opts) }
+
+/**
+ * Returns: 0; -EINVAL, -E2BIG for options that cannot be; SHARD_EBUDGET for less than 1 MiB of
+ *          memory; -errno.
+ */
+SHARD_API SHARD_NODISCARD int shard_taker_open(struct shard_dataset *ds,
+                                               const struct shard_taker_opts *opts,
+                                               struct shard_taker **ret_taker,
+                                               struct shard_error *err);
+SHARD_API void shard_taker_close(struct shard_taker *t); /* accepts NULL */
+
+/**
+ * Get rows[0..n_rows), numbers of the snapshot's rows in any order, also more than once, of n_cols
+ * columns (indices in cols; NULL = all). Every page that is needed is read, verified and decoded
+ * once; all reads are one batch, or several where the memory does not hold them.
+ * Returns: 0, and shard_taker_array() has the rows in the order asked for. SHARD_ENOTFOUND for a
+ *          row that is not there; -EINVAL for a column that is not; SHARD_ECHECKSUM, SHARD_ECORRUPT,
+ *          SHARD_ETRUNC with file, row group, column and page in err; SHARD_EUNSUPPORTED for an
+ *          encoding that this build does not know; SHARD_EBUDGET for a page that the memory does
+ *          not hold; SHARD_ELIMIT where a column comes to more than 2 GiB, or 2^31 rows; -errno.
+ *          After an error the arrays hold nothing of use; the taker can be used again.
+ */
+SHARD_API SHARD_NODISCARD int shard_taker_take(struct shard_taker *t, const uint64_t *rows,
+                                               uint64_t n_rows, const uint32_t *cols,
+                                               uint32_t n_cols, struct shard_error *err);
+/* The i-th of the columns asked for, n_rows rows; valid until the next call or the close. NULL out
+ * of range. */
+SHARD_API const struct shard_array *shard_taker_array(const struct shard_taker *t, uint32_t i);
+
+/* What it took so far, over all calls. */
+struct shard_taker_stats {
+    uint64_t rows;                    /* delivered */
+    uint64_t pages;                   /* decoded */
+    uint64_t reads, bytes_read;       /* of pages */
+    uint64_t submits;                 /* batches handed to the kernel */
+    uint64_t piece_reads, piece_bytes; /* of out-of-line values */
+    uint32_t io;                      /* enum shard_io in use */
+    uint32_t reserved;
+};
+SHARD_API void shard_taker_get_stats(const struct shard_taker *t, struct shard_taker_stats *ret);
 
 #ifdef __cplusplus
 }

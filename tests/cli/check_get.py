@@ -1,0 +1,60 @@
+"""shardtool get: rows by number are those of cat, whatever the pages, the order and the backend."""
+
+import os
+import random
+
+from util import ingest, main, tool, write
+
+
+def make(tmp, n, *opts):
+    rng = random.Random(5)
+    rows = "".join('{"i": %d, "x": %s, "t": "%s", "l": [%s]}\n' % (
+        i, rng.choice(("null", "1.5", "-2e9")), "ab " * rng.randrange(90),
+        ", ".join(str(rng.randrange(999)) for _ in range(rng.randrange(5)))) for i in range(n))
+    ds = os.path.join(tmp, "ds%d" % len(os.listdir(tmp)))
+    ingest(ds, *opts, write(os.path.join(tmp, "in.jsonl"), rows))
+    return ds, tool("cat", ds)[0].splitlines()
+
+
+def lines(*args, **kw):
+    return tool("get", *args, **kw)[0].splitlines()
+
+
+def test_get_is_cat(tmp):
+    rng = random.Random(6)
+    for opts in ((), ("--page-bytes", "4K"), ("--page-bytes", "4K", "--row-group-bytes", "20K",
+                                              "--shard-bytes", "30K", "--split", "a=1,b=1")):
+        ds, want = make(tmp, 3000, *opts)
+        assert lines(ds, "0-2999") == want
+        for io in ("auto", "pread"):
+            rows = [rng.randrange(3000) for _ in range(200)]
+            got = lines("--io", io, ds, ",".join(map(str, rows[:100])), *rows[100:])
+            assert got == [want[r] for r in rows]
+
+
+def test_order_and_ranges(tmp):
+    ds, want = make(tmp, 50)
+    assert lines(ds, "7,3-5", "3", "0-0,49") == [want[i] for i in (7, 3, 4, 5, 3, 0, 49)]
+    assert lines(ds, "--columns", "i", "2", "1") == [b'{"i":2}', b'{"i":1}']
+    got = lines(ds, "1", "-", "2", stdin=b"4\n\n 6,8-9 \r\n0")
+    assert got == [want[i] for i in (1, 4, 6, 8, 9, 0, 2)]
+    assert lines(ds, "-", stdin=b"") == []
+    assert lines(ds, "-", stdin=b"\n".join(b"%d" % (i % 50) for i in range(40000))) == want * 800
+
+
+def test_what_is_wrong_is_said(tmp):
+    ds, _ = make(tmp, 50)
+    for args, status, word in ((["50"], 1, "50"), (["0-50"], 1, "no row 50"), (["x"], 2, "'x'"),
+                               (["1,"], 2, "''"), (["5-3"], 2, "'5-3'"), ([], 2, "which rows"),
+                               (["99999999999999999999"], 2, "9999"), (["0", "--columns", "q"], 1, "'q'"),
+                               (["1-"], 2, "'1-'"), (["0", "--io", "fast"], 2, "fast")):
+        out, err = tool("get", ds, *args, status=status)
+        assert out == b"" and word in err.decode(), (args, out, err)
+    _, err = tool("get", ds, "-", stdin=b"1\n2\nthree\n", status=1)
+    assert b"line 3" in err and b"three" in err, err
+    _, err = tool("get", os.path.join(tmp, "none"), "1", status=1)
+    assert b"none" in err
+
+
+if __name__ == "__main__":
+    main(globals())
