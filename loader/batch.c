@@ -20,34 +20,35 @@
 
 /* ------------------------------------------------------------------------------------ layout */
 
-static bool
-type_has_offsets(enum shard_type t)
+static struct fmt_type
+type_of(const struct shard_array *a)
 {
-    return t == SHARD_TYPE_STRING || t == SHARD_TYPE_BINARY || t == SHARD_TYPE_LIST ||
-           t == SHARD_TYPE_SPARSE;
+    return fmt_type_of(a->type, a->elem);
 }
 
-/* Size of one element of what stands in values; 0 for bool. */
-static size_t
-element_size(const struct shard_array *a)
+/* Bytes of n rows of which each has as many. */
+static uint64_t
+fixed_bytes(const struct shard_array *a, struct fmt_type is, uint64_t n)
 {
-    if (a->type == SHARD_TYPE_STRING || a->type == SHARD_TYPE_BINARY)
-        return 1;
-    if (a->type == SHARD_TYPE_LIST || a->type == SHARD_TYPE_SPARSE)
-        return shard_type_size(a->elem);
-    return shard_type_size(a->type);
+    if (is.kind == FMT_KIND_BIT)
+        return (n + 7) / 8;
+    return n * is.size * (is.kind == FMT_KIND_TENSOR ? a->width : 1);
 }
 
 uint64_t
 loader_array_bytes(const struct shard_array *a)
 {
+    const struct fmt_type is = type_of(a);
     uint64_t len = a->validity ? (a->n_rows + 7) / 8 : 0;
 
-    if (a->offsets == NULL)
-        return len + (a->type == SHARD_TYPE_BOOL ? (a->n_rows + 7) / 8
-                                                 : a->n_rows * element_size(a));
-    return len + (a->n_rows + 1) * sizeof(*a->offsets) + a->n_values * element_size(a) +
-           (a->type == SHARD_TYPE_SPARSE ? a->n_values * sizeof(*a->indices) : 0);
+    if (!is.offsets)
+        return len + fixed_bytes(a, is, a->n_rows);
+    len += (a->n_rows + 1) * sizeof(*a->offsets);
+    if (is.kind == FMT_KIND_STRINGS)
+        return len + (a->n_values + 1) * sizeof(*a->elem_offsets) +
+               (uint64_t)a->elem_offsets[a->n_values];
+    return len + a->n_values * is.size +
+           (is.kind == FMT_KIND_SPARSE ? a->n_values * sizeof(*a->indices) : 0);
 }
 
 uint64_t
@@ -85,16 +86,16 @@ batch_layout(struct shard_batch *b, uint8_t *base, const struct shard_field *fie
     b->arrays = carve(base, &pos, n_columns * sizeof(*b->arrays));
     for (i = 0; i < n_columns; i++) {
         const struct shard_field *f = &fields[columns[i]];
+        const struct fmt_type is = fmt_field_type(f);
         struct shard_array a = {.type = f->type, .elem = f->elem, .n_rows = n};
 
+        a.width = fmt_field_width(f);
         if (f->nullable)
             a.validity = carve(base, &pos, (n + 7) / 8);
-        if (type_has_offsets(f->type))
+        if (is.offsets)
             a.offsets = carve(base, &pos, (n + 1) * sizeof(*a.offsets));
-        else if (f->type == SHARD_TYPE_BOOL)
-            a.values = carve(base, &pos, (n + 7) / 8);
         else
-            a.values = carve(base, &pos, n * shard_type_size(f->type));
+            a.values = carve(base, &pos, fixed_bytes(&a, is, n));
         if (base)
             b->arrays[i] = a;
     }
@@ -192,9 +193,30 @@ GATHER_FIXED(uint32_t)
 GATHER_FIXED(uint64_t)
 
 static void
+gather_tensor(struct shard_array *a, const struct loader_source *src, uint32_t c)
+{
+    const size_t len = (size_t)fixed_bytes(a, type_of(a), 1);
+    uint8_t *out = writable(a->values);
+    uint64_t i;
+
+    for (i = 0; i < a->n_rows; i++)
+        memcpy(out + i * len, (const uint8_t *)src[i].arrays[c].values + src[i].row * len, len);
+    a->n_values = a->n_rows * a->width;
+}
+
+static void
 gather_fixed(struct shard_array *a, const struct loader_source *src, uint32_t c)
 {
-    switch (shard_type_size(a->type)) {
+    const struct fmt_type is = type_of(a);
+
+    if (is.kind == FMT_KIND_TENSOR) {
+        gather_tensor(a, src, c);
+        return;
+    }
+    switch (is.size) {
+    case 0:
+        gather_bool(a, src, c);
+        break;
     case 1:
         gather_uint8_t(a, src, c);
         break;
@@ -287,9 +309,47 @@ gather_elements(const struct shard_array *a, const struct loader_source *src, ui
         memcpy(out, run, run_len);
 }
 
-/* Room for the values of the columns whose size only their offsets tell. */
+/* Bytes of the strings of all rows of a list<string>. */
+static uint64_t
+strings_bytes(const struct shard_array *a, const struct loader_source *src, uint32_t c)
+{
+    uint64_t i, total = 0;
+
+    for (i = 0; i < a->n_rows; i++) {
+        const struct shard_array *s = &src[i].arrays[c];
+        const int32_t *off = s->offsets + src[i].row;
+
+        total += (uint64_t)(s->elem_offsets[off[1]] - s->elem_offsets[off[0]]);
+    }
+    return total;
+}
+
+/* The strings of all rows, and where each ends. The room is there. */
+static void
+gather_strings(const struct shard_array *a, const struct loader_source *src, uint32_t c)
+{
+    uint8_t *out = writable(a->values);
+    int32_t *ends = writable(a->elem_offsets), end = 0;
+    uint64_t i;
+
+    *ends++ = 0;
+    for (i = 0; i < a->n_rows; i++) {
+        const struct shard_array *s = &src[i].arrays[c];
+        const int32_t *off = s->offsets + src[i].row, *from = s->elem_offsets + off[0];
+        const int32_t n = off[1] - off[0], shift = end - from[0];
+        int32_t k;
+
+        for (k = 1; k <= n; k++)
+            *ends++ = from[k] + shift;
+        memcpy(out + end, (const uint8_t *)s->values + from[0], (size_t)(from[n] - from[0]));
+        end += from[n] - from[0];
+    }
+}
+
+/* Room for the values of the columns whose size only their offsets tell. Returns 0, -ENOMEM,
+ * SHARD_ELIMIT. */
 static int
-batch_values(struct shard_batch *b, uint32_t n_columns)
+batch_values(struct shard_batch *b, uint32_t n_columns, const struct loader_source *src)
 {
     uint8_t *base = NULL;
     size_t pos;
@@ -299,11 +359,19 @@ batch_values(struct shard_batch *b, uint32_t n_columns)
     for (pass = 0; pass < 2; pass++) { /* measure, then hand out */
         for (pos = 0, i = 0; i < n_columns; i++) {
             struct shard_array *a = &b->arrays[i];
+            const struct fmt_type is = type_of(a);
+            uint64_t len = a->n_values * is.size;
 
             if (a->offsets == NULL)
                 continue;
-            a->values = carve(base, &pos, a->n_values * element_size(a));
-            if (a->type == SHARD_TYPE_SPARSE)
+            if (is.kind == FMT_KIND_STRINGS) {
+                len = strings_bytes(a, src, i);
+                if (len > INT32_MAX)
+                    return SHARD_ELIMIT;
+                a->elem_offsets = carve(base, &pos, (a->n_values + 1) * sizeof(*a->elem_offsets));
+            }
+            a->values = carve(base, &pos, len);
+            if (is.kind == FMT_KIND_SPARSE)
                 a->indices = carve(base, &pos, a->n_values * sizeof(*a->indices));
         }
         if (pass == 1 || pos == 0)
@@ -320,36 +388,44 @@ batch_values(struct shard_batch *b, uint32_t n_columns)
     return 0;
 }
 
+static int
+fail_batch(const struct shard_batch *b, int r, struct shard_error *err)
+{
+    if (r == -ENOMEM)
+        return base_fail(err, r, "step %" PRIu64, b->step);
+    return base_fail(err, r, "step %" PRIu64 ": a column of a batch of %" PRIu32
+                     " rows is over 2 GiB; take smaller batches", b->step, b->n_rows);
+}
+
 int
 loader_batch_fill(struct shard_batch *b, uint32_t n_columns, const struct loader_source *src,
                   struct shard_error *err)
 {
     uint32_t c;
+    int r;
 
     for (c = 0; c < n_columns; c++) {
         struct shard_array *a = &b->arrays[c];
 
         if (a->validity)
             gather_validity(a, src, c);
-        if (a->offsets == NULL) {
-            if (a->type == SHARD_TYPE_BOOL)
-                gather_bool(a, src, c);
-            else
-                gather_fixed(a, src, c);
-        } else if (!gather_offsets(a, src, c)) {
-            return base_fail(err, SHARD_ELIMIT, "step %" PRIu64 ": column %" PRIu32 " of a batch "
-                             "of %" PRIu32 " rows is over 2 GiB; take smaller batches", b->step,
-                             c, b->n_rows);
-        }
+        if (a->offsets == NULL)
+            gather_fixed(a, src, c);
+        else if (!gather_offsets(a, src, c))
+            return fail_batch(b, SHARD_ELIMIT, err);
     }
-    if (batch_values(b, n_columns) < 0)
-        return base_fail(err, -ENOMEM, "step %" PRIu64, b->step);
+    r = batch_values(b, n_columns, src);
+    if (r < 0)
+        return fail_batch(b, r, err);
     for (c = 0; c < n_columns; c++) {
         struct shard_array *a = &b->arrays[c];
+        const struct fmt_type is = type_of(a);
 
-        if (a->offsets && a->n_values > 0) {
-            gather_elements(a, src, c, element_size(a), false, writable(a->values));
-            if (a->type == SHARD_TYPE_SPARSE)
+        if (is.kind == FMT_KIND_STRINGS) {
+            gather_strings(a, src, c);
+        } else if (a->offsets && a->n_values > 0) {
+            gather_elements(a, src, c, is.size, false, writable(a->values));
+            if (is.kind == FMT_KIND_SPARSE)
                 gather_elements(a, src, c, sizeof(*a->indices), true, writable(a->indices));
         }
         b->data_bytes += loader_array_bytes(a);

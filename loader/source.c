@@ -393,15 +393,16 @@ chunk_stays_in_page(const struct fmt_footer *f, uint32_t group, uint32_t column)
 {
     const size_t chunk = (size_t)group * f->n_columns + column;
     const uint32_t first = f->chunk_first[chunk];
-    const enum shard_type type = f->schema.fields[column].type;
+    const struct fmt_type is = fmt_field_type(&f->schema.fields[column]);
     const uint64_t offsets = ((uint64_t)f->group_rows[group] + 1) * sizeof(int32_t);
 
     if (f->chunk_first[chunk + 1] - first != 1 || f->pages[first].codec != FMT_CODEC_ZSTD ||
-        f->pages[first].raw_len + (fmt_type_is_number(type) ? 0 : offsets) < f->pages[first].data_len)
+        f->pages[first].raw_len + (is.offsets ? offsets : 0) < f->pages[first].data_len)
         return false;
-    if (type == SHARD_TYPE_STRING || type == SHARD_TYPE_BINARY) /* lengths may be packed */
+    if (is.kind == FMT_KIND_BYTES) /* lengths may be packed */
         return (f->encodings[column] & 1u << FMT_ENC_DICT) == 0;
-    return f->encodings[column] == 1u << FMT_ENC_PLAIN && fmt_type_is_number(type);
+    return f->encodings[column] == 1u << FMT_ENC_PLAIN &&
+           (is.kind == FMT_KIND_NUMBER || is.kind == FMT_KIND_TENSOR);
 }
 
 void

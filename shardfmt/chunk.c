@@ -72,8 +72,8 @@ struct decoding {
     fmt_read_fn read;
     void *read_arg;
     struct shard_error *err;
-    bool var, is_int, is_signed;
-    size_t size;                 /* of a value; of an element of lists; 1 for strings; 0 for bool */
+    struct fmt_type is;
+    size_t size;                 /* is.size */
     uint64_t n_rows, n_values;   /* of the chunk */
     uint64_t row, value;         /* where the page at hand begins */
     uint64_t n_nulls;
@@ -256,7 +256,8 @@ decode_numbers(struct decoding *c, uint64_t n, uint8_t *dst)
     if (s->encoding != FMT_ENC_DICT) {
         if (c->in.streams[FMT_ROLE_CODES].data || c->in.streams[FMT_ROLE_DICT_VALUES].data)
             return base_fail(c->err, SHARD_ECORRUPT, "a dictionary that nothing refers to");
-        return fmt_ints_all(s, c->size, c->is_int, c->is_signed, (size_t)n, dst, c->err);
+        return fmt_ints_all(s, c->size, c->is.number != FMT_NUMBER_FLOAT,
+                            c->is.number == FMT_NUMBER_SIGNED, (size_t)n, dst, c->err);
     }
     if (s->count != n || s->size != c->size)
         return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " values of %u bytes", s->count,
@@ -324,13 +325,13 @@ static int
 decode_fixed(struct decoding *c)
 {
     const uint32_t dict =
-        c->field->type == SHARD_TYPE_BOOL ? 0 : ROLE(DICT_VALUES) | ROLE(CODES);
+        c->is.kind == FMT_KIND_BIT ? 0 : ROLE(DICT_VALUES) | ROLE(CODES);
     uint8_t *values;
     int r = fmt_page_expect(&c->in, ROLE(VALUES), ROLE(VALIDITY) | dict, c->err);
 
     if (r < 0)
         return r;
-    if (c->field->type == SHARD_TYPE_BOOL)
+    if (c->is.kind == FMT_KIND_BIT)
         return decode_bools(c);
     r = place_numbers(c, c->in.n_rows, &values);
     if (r == 0)
@@ -369,7 +370,7 @@ overflow_count(const struct decoding *c)
 static size_t
 elem_bytes(const struct decoding *c)
 {
-    return c->size + (c->field->type == SHARD_TYPE_SPARSE ? sizeof(uint32_t) : 0);
+    return c->size + (c->is.kind == FMT_KIND_SPARSE ? sizeof(uint32_t) : 0);
 }
 
 /* One entry: a row that is there, whose pieces exist and have its bytes. */
@@ -757,7 +758,7 @@ check_indices(const struct decoding *c)
 static int
 decode_lists(struct decoding *c)
 {
-    const bool sparse = c->field->type == SHARD_TYPE_SPARSE;
+    const bool sparse = c->is.kind == FMT_KIND_SPARSE;
     uint8_t *values, *indices = NULL;
     uint64_t n_inline;
     int r = fmt_page_expect(&c->in,
@@ -792,7 +793,7 @@ count_values(const struct decoding *c, uint64_t data_len, uint64_t n, uint64_t *
 {
     const size_t each = c->size ? elem_bytes(c) : 1;
 
-    if (!c->var) {
+    if (!c->is.offsets) {
         *ret = n;
         return data_len == n * each;
     }
@@ -812,7 +813,7 @@ decode_page(struct decoding *c, const uint8_t *stored)
     int r;
 
     if (!count_values(c, p->data_len, p->n_rows, &c->page_values))
-        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bytes of data in %" PRIu32 " rows",
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu64 " bytes of data in %" PRIu32 " rows",
                          p->data_len, p->n_rows);
     if (p->codec == FMT_CODEC_NONE) {
         r = fmt_page_verify(p, stored, c->err);
@@ -826,12 +827,23 @@ decode_page(struct decoding *c, const uint8_t *stored)
         r = decode_validity(c);
     if (r < 0)
         return r;
-    if (!c->var)
+    switch (c->is.kind) {
+    case FMT_KIND_BIT:
+    case FMT_KIND_NUMBER:
         r = decode_fixed(c);
-    else if (c->field->type == SHARD_TYPE_STRING || c->field->type == SHARD_TYPE_BINARY)
+        break;
+    case FMT_KIND_BYTES:
         r = decode_strings(c);
-    else
+        break;
+    case FMT_KIND_LIST:
+    case FMT_KIND_SPARSE:
         r = decode_lists(c);
+        break;
+    case FMT_KIND_TENSOR:
+    case FMT_KIND_STRINGS:
+    case FMT_KIND_UNKNOWN: /* refused before */
+        break;
+    }
     c->row += p->n_rows;
     c->value += c->page_values;
     return r;
@@ -841,28 +853,28 @@ decode_page(struct decoding *c, const uint8_t *stored)
 static int
 decoding_begin(struct decoding *c, const struct fmt_page *pages, uint32_t n_pages)
 {
-    const enum shard_type t = c->field->type;
-    const enum shard_type number = c->field->elem ? c->field->elem : t;
-    char name[32];
+    char name[SHARD_TYPE_NAME_MAX];
     uint64_t data_len = 0;
 
-    if (!fmt_type_known(t, c->field->elem))
-        return base_fail(c->err, SHARD_EUNSUPPORTED, "type %s, which this build lacks",
-                         shard_field_type_name(c->field, name));
-    c->var = t >= SHARD_TYPE_STRING;
-    c->size = t == SHARD_TYPE_STRING || t == SHARD_TYPE_BINARY ? 1 : shard_type_size(number);
-    c->is_int = number != SHARD_TYPE_FLOAT32 && number != SHARD_TYPE_FLOAT64;
-    c->is_signed = number >= SHARD_TYPE_INT8 && number <= SHARD_TYPE_INT64;
+    c->is = fmt_field_type(c->field);
+    c->size = c->is.size;
     c->one_page = n_pages == 1;
     for (uint32_t i = 0; i < n_pages; i++)
         data_len += pages[i].data_len;
+    if (c->is.kind == FMT_KIND_UNKNOWN || c->is.kind == FMT_KIND_TENSOR ||
+        c->is.kind == FMT_KIND_STRINGS)
+        return base_fail(c->err, SHARD_EUNSUPPORTED, "type %s, which this build lacks",
+                         shard_field_type_name(c->field, name));
+    if (data_len > FMT_CHUNK_DATA_MAX)
+        return base_fail(c->err, SHARD_ELIMIT, "%" PRIu64 " bytes of data, more than an array holds",
+                         data_len);
     if (!count_values(c, data_len, c->n_rows, &c->n_values))
         return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu64 " bytes of data in %" PRIu64 " rows",
                          data_len, c->n_rows);
     base_buf_reset(&c->d->validity);
     base_buf_reset(&c->d->indices);
     base_buf_reset(&c->d->values);
-    if (c->var) {
+    if (c->is.offsets) {
         if (room(c, &c->d->offsets, (c->n_rows + 1) * sizeof(int32_t)) < 0)
             return -ENOMEM;
         memset(c->d->offsets.data, 0, sizeof(int32_t));
@@ -887,9 +899,9 @@ decoding_array(const struct decoding *c, struct shard_array *ret)
         ret->values = c->in_place;
     else if (d->values.len)
         ret->values = d->values.data;
-    if (c->var)
+    if (c->is.offsets)
         ret->offsets = (const void *)d->offsets.data;
-    if (c->field->type == SHARD_TYPE_SPARSE)
+    if (c->is.kind == FMT_KIND_SPARSE)
         ret->indices = d->indices.len ? (const void *)d->indices.data : (const void *)nothing;
 }
 
@@ -954,6 +966,7 @@ decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column, uint3
         data += pages[i].data_len;
         out_of_line |= pages[i].data_len > FMT_INLINE_MAX; /* as one such value is longer */
     }
+    data = BASE_MIN(data, FMT_CHUNK_DATA_MAX); /* more is refused */
     if (out_of_line && f->piece_first[group + 1] > f->piece_first[group])
         pieces = 2 * (uint64_t)FMT_INLINE_MAX;
     /* Buffers: page, values with offsets and indices, dictionary offsets, validity; and slack. */

@@ -22,7 +22,14 @@ static const uint8_t zeros[64] BASE_ALIGNED(64);
 void
 fmt_column_init(struct fmt_column *c, enum shard_type type, enum shard_type elem)
 {
-    *c = (struct fmt_column){.type = type, .elem = elem};
+    *c = (struct fmt_column){.type = type, .elem = elem, .is = fmt_type_of(type, elem)};
+}
+
+void
+fmt_column_init_field(struct fmt_column *c, const struct shard_field *f)
+{
+    fmt_column_init(c, f->type, f->elem);
+    c->width = fmt_field_width(f);
 }
 
 void
@@ -33,6 +40,7 @@ fmt_column_reset(struct fmt_column *c)
     base_buf_reset(&c->offsets);
     base_buf_reset(&c->indices);
     base_buf_reset(&c->values);
+    base_buf_reset(&c->elem_offsets);
 }
 
 void
@@ -42,44 +50,43 @@ fmt_column_done(struct fmt_column *c)
     base_buf_done(&c->offsets);
     base_buf_done(&c->indices);
     base_buf_done(&c->values);
-    fmt_column_init(c, c->type, c->elem);
+    base_buf_done(&c->elem_offsets);
+    c->n_rows = c->n_nulls = c->n_values = 0;
 }
 
-static bool
-has_offsets(enum shard_type t)
+/* Values of a row that is not of any length. */
+static uint64_t
+row_values(const struct fmt_column *c)
 {
-    return t == SHARD_TYPE_STRING || t == SHARD_TYPE_BINARY || t == SHARD_TYPE_LIST ||
-           t == SHARD_TYPE_SPARSE;
+    return c->is.kind == FMT_KIND_TENSOR ? c->width : 1;
 }
 
-/* Bytes of one of the things that n_values counts; 0 for bool. */
-static size_t
-value_size(enum shard_type type, enum shard_type elem)
-{
-    if (type == SHARD_TYPE_STRING || type == SHARD_TYPE_BINARY)
-        return 1;
-    return shard_type_size(has_offsets(type) ? elem : type);
-}
-
-/* Room for n rows, nulls among them or not, that hold n_values values. */
+/* Room for n rows, nulls among them or not, that hold n_values values; n_bytes is what those of a
+ * list<string> have. */
 static int
-column_reserve(struct fmt_column *c, uint64_t n, bool nulls, uint64_t n_values)
+column_reserve(struct fmt_column *c, uint64_t n, bool nulls, uint64_t n_values, uint64_t n_bytes)
 {
-    const size_t size = value_size(c->type, c->elem);
+    const size_t size = c->is.size;
+    const bool strings = c->is.kind == FMT_KIND_STRINGS;
     int r = 0;
 
-    if (n > INT32_MAX - c->n_rows || n_values > INT32_MAX - c->n_values)
+    if (n > INT32_MAX - c->n_rows || n_values > INT32_MAX - c->n_values ||
+        (strings && n_bytes > INT32_MAX - c->values.len))
         return SHARD_ELIMIT;
     if (nulls || c->n_nulls)
         r = base_buf_reserve(&c->validity, fmt_bits_bytes(c->n_rows + n) - c->validity.len);
-    if (r == 0 && has_offsets(c->type))
+    if (r == 0 && c->is.offsets)
         r = base_buf_reserve(&c->offsets, (size_t)(n + 1) * sizeof(int32_t));
-    if (r == 0 && c->type == SHARD_TYPE_SPARSE)
+    if (r == 0 && c->is.kind == FMT_KIND_SPARSE)
         r = base_buf_reserve(&c->indices, (size_t)n_values * sizeof(uint32_t));
-    if (r == 0)
-        r = base_buf_reserve(&c->values, size ? (size_t)n_values * size
-                                              : fmt_bits_bytes(c->n_rows + n) - c->values.len);
-    return r;
+    if (r == 0 && strings)
+        r = base_buf_reserve(&c->elem_offsets, (size_t)(n_values + 1) * sizeof(int32_t));
+    if (r < 0)
+        return r;
+    if (strings)
+        return base_buf_reserve(&c->values, (size_t)n_bytes);
+    return base_buf_reserve(&c->values, size ? (size_t)n_values * size
+                                             : fmt_bits_bytes(c->n_rows + n) - c->values.len);
 }
 
 /* Note n rows in the validity bits: src's from row0 on, or all alike where src is NULL. The room is
@@ -101,31 +108,40 @@ column_put_validity(struct fmt_column *c, const uint8_t *src, uint64_t row0, uin
     c->n_nulls += nulls;
 }
 
-/* The place for the end offsets of the next rows; puts the 0 in front of the first row's. */
+/* The place for the next end offsets; puts the 0 in front of the first. */
 static int32_t *
-column_ends(struct fmt_column *c)
+ends_of(struct base_buf *offsets)
 {
-    if (c->offsets.len == 0) {
-        memset(c->offsets.data, 0, sizeof(int32_t));
-        c->offsets.len = sizeof(int32_t);
+    if (offsets->len == 0) {
+        memset(offsets->data, 0, sizeof(int32_t));
+        offsets->len = sizeof(int32_t);
     }
-    return (int32_t *)(void *)(c->offsets.data + c->offsets.len);
+    return (int32_t *)(void *)(offsets->data + offsets->len);
+}
+
+/* The row's end where rows are of any length. */
+static void
+put_end(struct fmt_column *c)
+{
+    if (!c->is.offsets)
+        return;
+    *ends_of(&c->offsets) = (int32_t)c->n_values;
+    c->offsets.len += sizeof(int32_t);
+    if (c->is.kind == FMT_KIND_STRINGS)
+        (void)ends_of(&c->elem_offsets);
 }
 
 /* One more row of n values of size bytes each. */
 static int
 append_one(struct fmt_column *c, const void *values, size_t n, size_t size)
 {
-    int r = column_reserve(c, 1, false, n);
+    int r = column_reserve(c, 1, false, n, 0);
 
     if (r < 0)
         return r;
     base_buf_put(&c->values, values, n * size);
     c->n_values += n;
-    if (has_offsets(c->type)) {
-        *column_ends(c) = (int32_t)c->n_values;
-        c->offsets.len += sizeof(int32_t);
-    }
+    put_end(c);
     column_put_validity(c, NULL, 0, 1, true);
     c->n_rows++;
     return 0;
@@ -134,21 +150,19 @@ append_one(struct fmt_column *c, const void *values, size_t n, size_t size)
 int
 fmt_column_append_null(struct fmt_column *c)
 {
-    const bool offsets = has_offsets(c->type);
-    int r = column_reserve(c, 1, true, offsets ? 0 : 1);
+    const uint64_t n = c->is.offsets ? 0 : row_values(c);
+    int r = column_reserve(c, 1, true, n, 0);
 
     if (r < 0)
         return r;
-    if (offsets) {
-        *column_ends(c) = (int32_t)c->n_values;
-        c->offsets.len += sizeof(int32_t);
-    } else if (c->type == SHARD_TYPE_BOOL) {
+    c->n_values += n;
+    put_end(c);
+    if (c->is.kind == FMT_KIND_BIT) {
         fmt_bits_append_same(c->values.data, c->n_rows, false, 1);
         c->values.len = fmt_bits_bytes(c->n_rows + 1);
-        c->n_values++;
-    } else {
-        base_buf_put(&c->values, zeros, value_size(c->type, c->elem));
-        c->n_values++;
+    } else if (n) {
+        memset(c->values.data + c->values.len, 0, (size_t)n * c->is.size);
+        c->values.len += (size_t)n * c->is.size;
     }
     column_put_validity(c, NULL, 0, 1, false);
     c->n_rows++;
@@ -158,7 +172,7 @@ fmt_column_append_null(struct fmt_column *c)
 int
 fmt_column_append_bool(struct fmt_column *c, bool v)
 {
-    int r = column_reserve(c, 1, false, 1);
+    int r = column_reserve(c, 1, false, 1, 0);
 
     if (r < 0)
         return r;
@@ -173,7 +187,7 @@ fmt_column_append_bool(struct fmt_column *c, bool v)
 int
 fmt_column_append_number(struct fmt_column *c, const void *v)
 {
-    return append_one(c, v, 1, value_size(c->type, c->elem));
+    return append_one(c, v, 1, c->is.size);
 }
 
 int
@@ -185,51 +199,98 @@ fmt_column_append_bytes(struct fmt_column *c, const void *data, size_t len)
 int
 fmt_column_append_list(struct fmt_column *c, const void *values, size_t n)
 {
-    return append_one(c, values, n, value_size(c->type, c->elem));
+    return append_one(c, values, n, c->is.size);
+}
+
+int
+fmt_column_append_tensor(struct fmt_column *c, const void *values)
+{
+    return append_one(c, values, c->width, c->is.size);
+}
+
+int
+fmt_column_append_strings(struct fmt_column *c, const void *bytes, const uint32_t *lens, size_t n)
+{
+    uint64_t len = 0, end;
+    int32_t *ends;
+    int r;
+
+    for (size_t i = 0; i < n; i++)
+        len += lens[i];
+    r = column_reserve(c, 1, false, n, len);
+    if (r < 0)
+        return r;
+    ends = ends_of(&c->elem_offsets);
+    end = c->values.len;
+    for (size_t i = 0; i < n; i++) {
+        end += lens[i];
+        ends[i] = (int32_t)end;
+    }
+    c->elem_offsets.len += n * sizeof(*ends);
+    base_buf_put(&c->values, bytes, (size_t)len);
+    c->n_values += n;
+    put_end(c);
+    column_put_validity(c, NULL, 0, 1, true);
+    c->n_rows++;
+    return 0;
 }
 
 int
 fmt_column_append_sparse(struct fmt_column *c, const uint32_t *indices, const void *values,
                          size_t n)
 {
-    int r = append_one(c, values, n, value_size(c->type, c->elem));
+    int r = append_one(c, values, n, c->is.size);
 
     if (r == 0)
         base_buf_put(&c->indices, indices, n * sizeof(*indices));
     return r;
 }
 
+/* n offsets of src from from on, as ends behind those that are there. at: where the first of the
+ * things that they count goes. */
+static void
+put_ends(struct base_buf *offsets, const int32_t *src, uint64_t from, uint64_t n, uint64_t at)
+{
+    int32_t *ends = ends_of(offsets);
+    const int32_t shift = (int32_t)((int64_t)at - (int64_t)src[from]);
+
+    for (uint64_t i = 0; i < n; i++)
+        ends[i] = src[from + i + 1] + shift;
+    offsets->len += (size_t)n * sizeof(*ends);
+}
+
 int
 fmt_column_append_run(struct fmt_column *c, const struct shard_array *src, uint64_t row0,
                       uint64_t n)
 {
-    const bool offsets = has_offsets(c->type);
-    const size_t size = value_size(c->type, c->elem);
-    uint64_t v0 = row0, n_values = n;
+    const size_t size = c->is.size;
+    const bool strings = c->is.kind == FMT_KIND_STRINGS;
+    uint64_t v0 = row0 * row_values(c), n_values = n * row_values(c), from, len;
     int r;
 
     if (n == 0)
         return 0;
-    if (offsets) {
+    if (c->is.offsets) {
         v0 = (uint64_t)src->offsets[row0];
         n_values = (uint64_t)(src->offsets[row0 + n] - src->offsets[row0]);
     }
-    r = column_reserve(c, n, src->validity != NULL, n_values);
+    from = v0 * size;
+    len = n_values * size;
+    if (strings) {
+        from = (uint64_t)src->elem_offsets[v0];
+        len = (uint64_t)src->elem_offsets[v0 + n_values] - from;
+    }
+    r = column_reserve(c, n, src->validity != NULL, n_values, len);
     if (r < 0)
         return r;
-    if (offsets) {
-        int32_t *ends = column_ends(c);
-        const int32_t shift = (int32_t)((int64_t)c->n_values - (int64_t)v0);
-
-        for (uint64_t i = 0; i < n; i++)
-            ends[i] = src->offsets[row0 + i + 1] + shift;
-        c->offsets.len += (size_t)n * sizeof(*ends);
-    }
-    if (c->type == SHARD_TYPE_SPARSE)
+    if (c->is.offsets)
+        put_ends(&c->offsets, src->offsets, row0, n, c->n_values);
+    if (strings)
+        put_ends(&c->elem_offsets, src->elem_offsets, v0, n_values, c->values.len);
+    if (c->is.kind == FMT_KIND_SPARSE)
         base_buf_put(&c->indices, src->indices + v0, (size_t)n_values * sizeof(uint32_t));
     if (size) {
-        base_buf_put(&c->values, (const uint8_t *)src->values + v0 * size,
-                     (size_t)n_values * size);
+        base_buf_put(&c->values, (const uint8_t *)src->values + from, (size_t)len);
     } else {
         fmt_bits_append(c->values.data, c->n_rows, src->values, row0, n);
         c->values.len = fmt_bits_bytes(c->n_rows + n);
@@ -301,24 +362,35 @@ gather_numbers(void *dst, const void *src, const uint32_t *rows, uint64_t n, siz
     }
 }
 
+/* Rows of so many bytes each, one copy per row. */
+static void
+gather_wide(uint8_t *dst, const uint8_t *src, const uint32_t *rows, uint64_t n, size_t stride)
+{
+    for (uint64_t i = 0; i < n; i++)
+        memcpy(dst + i * stride, src + rows[i] * stride, stride);
+}
+
 static int
 append_fixed_rows(struct fmt_column *c, const struct shard_array *src, const uint32_t *rows,
                   uint64_t n)
 {
-    const size_t size = value_size(c->type, c->elem);
-    int r = column_reserve(c, n, src->validity != NULL, n);
+    const size_t size = c->is.size;
+    const uint64_t n_values = n * row_values(c);
+    uint8_t *dst;
+    int r = column_reserve(c, n, src->validity != NULL, n_values, 0);
 
     if (r < 0)
         return r;
-    if (size) {
-        gather_numbers(c->values.data + c->values.len, src->values, rows, n, size);
-        c->values.len += (size_t)n * size;
-    } else {
+    dst = c->values.data + c->values.len;
+    if (size == 0)
         (void)gather_bits(c->values.data, c->n_rows, src->values, rows, n);
-        c->values.len = fmt_bits_bytes(c->n_rows + n);
-    }
+    else if (c->is.kind == FMT_KIND_TENSOR)
+        gather_wide(dst, src->values, rows, n, c->width * size);
+    else
+        gather_numbers(dst, src->values, rows, n, size);
+    c->values.len = size ? c->values.len + (size_t)n_values * size : fmt_bits_bytes(c->n_rows + n);
     gather_validity(c, src->validity, rows, n);
-    c->n_values += n;
+    c->n_values += n_values;
     c->n_rows += n;
     return 0;
 }
@@ -328,7 +400,7 @@ static int
 append_var_block(struct fmt_column *c, const struct shard_array *src, const uint32_t *rows,
                  uint64_t n)
 {
-    const size_t size = value_size(c->type, c->elem);
+    const size_t size = c->is.size;
     const uint8_t *from = src->values;
     const int32_t *offsets = src->offsets;
     uint64_t n_values = 0;
@@ -343,12 +415,12 @@ append_var_block(struct fmt_column *c, const struct shard_array *src, const uint
         __builtin_prefetch(from + v0 * size);
         __builtin_prefetch(from + v0 * size + 64);
     }
-    r = column_reserve(c, n, src->validity != NULL, n_values);
+    r = column_reserve(c, n, src->validity != NULL, n_values, 0);
     if (r < 0)
         return r;
-    ends = column_ends(c);
+    ends = ends_of(&c->offsets);
     to = c->values.data + c->values.len;
-    if (c->type == SHARD_TYPE_SPARSE)
+    if (c->is.kind == FMT_KIND_SPARSE)
         to_index = c->indices.data + c->indices.len;
     for (uint64_t i = 0; i < n; i++) {
         const size_t v0 = (size_t)offsets[rows[i]], len = (size_t)offsets[rows[i] + 1] - v0;
@@ -372,6 +444,40 @@ append_var_block(struct fmt_column *c, const struct shard_array *src, const uint
     return 0;
 }
 
+/* The same of lists of strings. */
+static int
+append_strings_block(struct fmt_column *c, const struct shard_array *src, const uint32_t *rows,
+                     uint64_t n)
+{
+    const int32_t *offsets = src->offsets, *ends = src->elem_offsets;
+    uint64_t n_values = 0, n_bytes = 0;
+    int r;
+
+    for (uint64_t i = 0; i < n; i++) {
+        const int32_t v0 = offsets[rows[i]], v1 = offsets[rows[i] + 1];
+
+        n_values += (uint64_t)(v1 - v0);
+        n_bytes += (uint64_t)(ends[v1] - ends[v0]);
+        __builtin_prefetch((const uint8_t *)src->values + ends[v0]);
+    }
+    r = column_reserve(c, n, src->validity != NULL, n_values, n_bytes);
+    if (r < 0)
+        return r;
+    for (uint64_t i = 0; i < n; i++) {
+        const uint64_t v0 = (uint64_t)offsets[rows[i]], k = (uint64_t)offsets[rows[i] + 1] - v0;
+
+        put_ends(&c->elem_offsets, ends, v0, k, c->values.len);
+        base_buf_put(&c->values, (const uint8_t *)src->values + ends[v0],
+                     (size_t)(ends[v0 + k] - ends[v0]));
+        c->n_values += k;
+        *ends_of(&c->offsets) = (int32_t)c->n_values;
+        c->offsets.len += sizeof(int32_t);
+    }
+    gather_validity(c, src->validity, rows, n);
+    c->n_rows += n;
+    return 0;
+}
+
 int
 fmt_column_append_rows(struct fmt_column *c, const struct shard_array *src, const uint32_t *rows,
                        uint64_t n)
@@ -380,10 +486,12 @@ fmt_column_append_rows(struct fmt_column *c, const struct shard_array *src, cons
 
     if (n == 0)
         return 0;
-    if (!has_offsets(c->type))
+    if (!c->is.offsets)
         return append_fixed_rows(c, src, rows, n);
     for (uint64_t i = 0; i < n; i += GATHER_BLOCK) {
-        int r = append_var_block(c, src, rows + i, BASE_MIN(n - i, GATHER_BLOCK));
+        const uint64_t k = BASE_MIN(n - i, GATHER_BLOCK);
+        int r = c->is.kind == FMT_KIND_STRINGS ? append_strings_block(c, src, rows + i, k)
+                                               : append_var_block(c, src, rows + i, k);
 
         if (r < 0) {
             fmt_column_truncate(c, n_before);
@@ -396,7 +504,7 @@ fmt_column_append_rows(struct fmt_column *c, const struct shard_array *src, cons
 void
 fmt_column_truncate(struct fmt_column *c, uint64_t n_rows)
 {
-    const size_t size = value_size(c->type, c->elem);
+    const size_t size = c->is.size;
 
     if (n_rows == 0)
         fmt_column_reset(c);
@@ -407,13 +515,19 @@ fmt_column_truncate(struct fmt_column *c, uint64_t n_rows)
         c->validity.len = c->n_nulls ? fmt_bits_bytes(n_rows) : 0;
         fmt_bits_cut(c->validity.data, n_rows);
     }
-    c->n_rows = c->n_values = n_rows;
-    if (has_offsets(c->type)) {
+    c->n_rows = n_rows;
+    c->n_values = n_rows * row_values(c);
+    if (c->is.offsets) {
         c->n_values = base_load_le32(c->offsets.data + n_rows * sizeof(int32_t));
         c->offsets.len = (size_t)(n_rows + 1) * sizeof(int32_t);
     }
-    if (c->type == SHARD_TYPE_SPARSE)
+    if (c->is.kind == FMT_KIND_SPARSE)
         c->indices.len = (size_t)c->n_values * sizeof(uint32_t);
+    if (c->is.kind == FMT_KIND_STRINGS) {
+        c->values.len = base_load_le32(c->elem_offsets.data + c->n_values * sizeof(int32_t));
+        c->elem_offsets.len = (size_t)(c->n_values + 1) * sizeof(int32_t);
+        return;
+    }
     c->values.len = size ? (size_t)c->n_values * size : fmt_bits_bytes(n_rows);
     if (size == 0)
         fmt_bits_cut(c->values.data, n_rows);
@@ -426,32 +540,40 @@ fmt_column_array(const struct fmt_column *c, struct shard_array *ret)
 
     *ret = (struct shard_array){.type = c->type,
                                 .elem = c->elem,
+                                .width = c->width,
                                 .n_rows = c->n_rows,
                                 .n_nulls = c->n_nulls,
                                 .n_values = c->n_values,
                                 .validity = c->n_nulls ? c->validity.data : NULL,
                                 .values = c->values.len ? c->values.data : nothing};
-    if (has_offsets(c->type))
+    if (c->is.offsets)
         ret->offsets = c->n_rows ? (const void *)c->offsets.data : nothing;
-    if (c->type == SHARD_TYPE_SPARSE)
+    if (c->is.kind == FMT_KIND_SPARSE)
         ret->indices = c->indices.len ? (const void *)c->indices.data : nothing;
+    if (c->is.kind == FMT_KIND_STRINGS)
+        ret->elem_offsets = c->n_rows ? (const void *)c->elem_offsets.data : nothing;
 }
 
 uint64_t
 fmt_column_memory(const struct fmt_column *c)
 {
-    return (uint64_t)c->validity.cap + c->offsets.cap + c->indices.cap + c->values.cap;
+    return (uint64_t)c->validity.cap + c->offsets.cap + c->indices.cap + c->values.cap +
+           c->elem_offsets.cap;
 }
 
 uint64_t
 fmt_array_raw_bytes(const struct shard_array *a, uint64_t row0, uint64_t n)
 {
-    const size_t size = value_size(a->type, a->elem);
-    uint64_t n_values;
+    const struct fmt_type t = fmt_type_of(a->type, a->elem);
+    uint64_t v0, n_values;
 
-    if (!has_offsets(a->type))
-        return n * (size ? size : 1);
-    n_values = (uint64_t)(a->offsets[row0 + n] - a->offsets[row0]);
+    if (!t.offsets)
+        return n * (t.kind == FMT_KIND_TENSOR ? (uint64_t)a->width * t.size : t.size ? t.size : 1);
+    v0 = (uint64_t)a->offsets[row0];
+    n_values = (uint64_t)a->offsets[row0 + n] - v0;
+    if (t.kind == FMT_KIND_STRINGS)
+        return (n + n_values) * sizeof(int32_t) +
+               (uint64_t)(a->elem_offsets[v0 + n_values] - a->elem_offsets[v0]);
     return n * sizeof(int32_t) +
-           n_values * (size + (a->type == SHARD_TYPE_SPARSE ? sizeof(uint32_t) : 0));
+           n_values * (t.size + (t.kind == FMT_KIND_SPARSE ? sizeof(uint32_t) : 0));
 }

@@ -6,18 +6,24 @@
 #define FMT_COLUMN_H
 
 #include "lib/buf.h"
-#include "shardline/fmt.h"
+#include "shardfmt/schema.h"
 
 struct fmt_column {
     enum shard_type type, elem;
+    uint32_t width;           /* elements per row of a tensor; else 0 */
+    struct fmt_type is;
     uint64_t n_rows, n_nulls, n_values;
     struct base_buf validity; /* bits; empty until the first null */
     struct base_buf offsets;  /* int32; holds n_rows + 1 for types that have offsets */
     struct base_buf indices;  /* uint32; sparse only */
     struct base_buf values;
+    struct base_buf elem_offsets; /* int32; list<string> only; holds n_values + 1 once a row is there */
 };
 
+/* A column of a type without parameters. */
 void fmt_column_init(struct fmt_column *c, enum shard_type type, enum shard_type elem);
+/* One of f's type, which this build knows. */
+void fmt_column_init_field(struct fmt_column *c, const struct shard_field *f);
 void fmt_column_reset(struct fmt_column *c); /* keep memory, forget rows */
 void fmt_column_done(struct fmt_column *c);
 
@@ -29,6 +35,11 @@ SHARD_NODISCARD int fmt_column_append_number(struct fmt_column *c, const void *v
 SHARD_NODISCARD int fmt_column_append_bytes(struct fmt_column *c, const void *data, size_t len);
 /* list: n elements of c->elem's size. */
 SHARD_NODISCARD int fmt_column_append_list(struct fmt_column *c, const void *values, size_t n);
+/* list<string>: n strings of lens[i] bytes, which touch. The caller has checked UTF-8. */
+SHARD_NODISCARD int fmt_column_append_strings(struct fmt_column *c, const void *bytes,
+                                              const uint32_t *lens, size_t n);
+/* tensor: c->width elements of c->elem's size. */
+SHARD_NODISCARD int fmt_column_append_tensor(struct fmt_column *c, const void *values);
 SHARD_NODISCARD int fmt_column_append_sparse(struct fmt_column *c, const uint32_t *indices,
                                              const void *values, size_t n);
 /* Append rows [row0, row0 + n) of src, which has the same types. Fast path for runs. */
@@ -45,7 +56,7 @@ void fmt_column_array(const struct fmt_column *c, struct shard_array *ret);
 uint64_t fmt_column_memory(const struct fmt_column *c);
 
 /* Raw bytes of rows [row0, row0 + n) of an array: what row group limits and `raw_bytes` count:
- * values, 4 bytes per offset, 4 per index, 1 per bool, nothing for validity. */
+ * values, 4 bytes per offset (of rows, of elements), 4 per index, 1 per bool, nothing for validity. */
 uint64_t fmt_array_raw_bytes(const struct shard_array *a, uint64_t row0, uint64_t n);
 
 static inline bool

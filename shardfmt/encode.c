@@ -326,11 +326,11 @@ put_numbers(struct fmt_encoder *e, const struct numbers *v)
 }
 
 static void
-numbers_kind(struct numbers *v, enum shard_type t)
+numbers_kind(struct numbers *v, struct fmt_type t)
 {
-    v->size = shard_type_size(t);
-    v->is_int = t != SHARD_TYPE_FLOAT32 && t != SHARD_TYPE_FLOAT64;
-    v->is_signed = t >= SHARD_TYPE_INT8 && t <= SHARD_TYPE_INT64;
+    v->size = t.size;
+    v->is_int = t.number != FMT_NUMBER_FLOAT;
+    v->is_signed = t.number == FMT_NUMBER_SIGNED;
 }
 
 static int
@@ -339,9 +339,7 @@ encode_fixed(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, 
 {
     struct numbers v = {.n = n};
 
-    if (a->type == SHARD_TYPE_BOOL)
-        return put_bits(e, FMT_ROLE_VALUES, a->values, row0, n);
-    numbers_kind(&v, a->type);
+    numbers_kind(&v, fmt_type_of(a->type, a->elem));
     v.plain = v.filled = (const uint8_t *)a->values + row0 * v.size;
     if (nulls && !e->opts->plain_only) {
         v.filled = fill_nulls(e, a, v.plain, v.size, row0, n);
@@ -510,13 +508,14 @@ static int
 encode_lists(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
              const struct fmt_overflow *over, uint32_t n_over)
 {
+    const struct fmt_type t = fmt_type_of(a->type, a->elem);
     struct numbers v = {0};
     int r = take_lengths(e, a, row0, n, over, n_over);
 
     if (r < 0)
         return r;
-    numbers_kind(&v, a->elem);
-    if (a->type == SHARD_TYPE_SPARSE) {
+    numbers_kind(&v, t);
+    if (t.kind == FMT_KIND_SPARSE) {
         size_t n_indices;
         const uint8_t *indices = take_inline(&e->inlined2, a, a->indices, sizeof(uint32_t), row0,
                                              n, over, n_over, &n_indices);
@@ -567,17 +566,23 @@ fmt_encode_page(struct fmt_encoder *e, const struct shard_array *a, uint64_t row
         r = put_bits(e, FMT_ROLE_VALIDITY, a->validity, row0, n);
     if (r < 0)
         return r;
-    switch (a->type) {
-    case SHARD_TYPE_STRING:
-    case SHARD_TYPE_BINARY:
+    switch (fmt_type_of(a->type, a->elem).kind) {
+    case FMT_KIND_BIT:
+        r = put_bits(e, FMT_ROLE_VALUES, a->values, row0, n);
+        break;
+    case FMT_KIND_NUMBER:
+        r = encode_fixed(e, a, row0, n, nulls);
+        break;
+    case FMT_KIND_BYTES:
         r = encode_strings(e, a, row0, n, over, n_over);
         break;
-    case SHARD_TYPE_LIST:
-    case SHARD_TYPE_SPARSE:
+    case FMT_KIND_LIST:
+    case FMT_KIND_SPARSE:
         r = encode_lists(e, a, row0, n, over, n_over);
         break;
-    default:
-        r = encode_fixed(e, a, row0, n, nulls);
+    case FMT_KIND_TENSOR:
+    case FMT_KIND_STRINGS:
+    case FMT_KIND_UNKNOWN: /* fmt_image_encode() has refused it */
         break;
     }
     if (present == 0)

@@ -76,6 +76,11 @@ trailer_hash_fits(const uint8_t *p, uint64_t off)
 static int
 version_check(const struct fmt_version *v, const char *name, struct shard_error *err)
 {
+    if (v->major == 1)
+        return base_fail(err, SHARD_EUNSUPPORTED,
+                         "%s: format version 1, which only builds before the first release wrote; "
+                         "this one reads version %u: make the dataset again from its input",
+                         name, FMT_MAJOR);
     if (v->major != FMT_MAJOR)
         return base_fail(err, SHARD_EUNSUPPORTED, "%s: format version %u.%u; this build reads %u",
                          name, v->major, v->minor, FMT_MAJOR);
@@ -208,55 +213,96 @@ footer_calloc(struct parser *p, size_t n, size_t size)
     return calloc(n ? n : 1, size);
 }
 
-struct schema_entry {
-    uint32_t type, elem, nullable, flags, name_len;
-};
-
+/* One column's 16 bytes, without the name. */
 static int
-schema_entry_parse(struct parser *p, struct base_cursor *c, struct schema_entry *ret)
+schema_entry_parse(struct parser *p, struct base_cursor *c, struct shard_field *ret,
+                   uint32_t *ret_name_len)
 {
     const uint32_t kind = base_cursor_u32(c), flags = base_cursor_u32(c);
     const uint32_t name_len = base_cursor_u32(c), params_len = base_cursor_u32(c);
 
-    *ret = (struct schema_entry){kind & 0xff, kind >> 8 & 0xff, kind >> 16 & 1, flags, name_len};
-    if (kind >> 17 || params_len)
+    *ret = (struct shard_field){.type = (enum shard_type)(kind & 0xff),
+                                .elem = (enum shard_type)(kind >> 8 & 0xff),
+                                .nullable = kind >> 16 & 1,
+                                .flags = flags,
+                                .params_len = params_len};
+    *ret_name_len = name_len;
+    if (kind >> 17)
         return base_fail(p->err, SHARD_EUNSUPPORTED,
                          "%s: a column has attributes of a newer version", p->name);
-    if (name_len > FMT_NAME_MAX)
-        return base_fail(p->err, SHARD_ELIMIT, "%s: a column name of %" PRIu32 " bytes", p->name,
-                         name_len);
+    if (ret->type == 0)
+        return fail_corrupt(p, "a column has no type");
+    if (name_len > FMT_NAME_MAX || params_len > FMT_PARAMS_RAW_MAX)
+        return base_fail(p->err, SHARD_ELIMIT,
+                         "%s: a column name of %" PRIu32 " bytes, parameters of %" PRIu32, p->name,
+                         name_len, params_len);
     return 0;
+}
+
+/* A column: its entry, and its name and parameters in their own places. */
+static int
+column_parse(struct parser *p, struct base_cursor *c, struct base_cursor *names,
+             struct base_cursor *params)
+{
+    struct fmt_schema *s = &p->f->schema;
+    char name[FMT_NAME_MAX + 1];
+    struct shard_field f;
+    uint32_t name_len;
+    const uint8_t *at;
+    int r = schema_entry_parse(p, c, &f, &name_len);
+
+    if (r < 0)
+        return r;
+    at = base_cursor_bytes(names, name_len);
+    if (at == NULL || memchr(at, 0, name_len))
+        return fail_corrupt(p, "a column name is broken");
+    memcpy(name, at, name_len);
+    name[name_len] = '\0';
+    f.name = name;
+    at = base_cursor_bytes(params, f.params_len);
+    if (at == NULL)
+        return fail_corrupt(p, "a column's parameters go past its end");
+    fmt_params_read(&f, at, f.params_len);
+    p->f->memory += sizeof(f) + name_len + 1 + (f.params ? f.params_len : 0);
+    return fmt_schema_add_field(s, &f) < 0 ? fail_memory(p) : 0;
+}
+
+/* Bytes of all names: where the parameters begin. */
+static uint64_t
+names_len(struct base_cursor c, uint32_t n)
+{
+    uint64_t len = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const uint8_t *e = base_cursor_bytes(&c, FMT_SCHEMA_ENTRY);
+
+        len += e ? base_load_le32(e + 8) : 0;
+    }
+    return len;
 }
 
 static int
 schema_parse(struct parser *p)
 {
-    struct base_cursor *c = &p->section[FMT_SECTION_SCHEMA], names = *c;
+    struct base_cursor *c = &p->section[FMT_SECTION_SCHEMA], names = *c, params;
     const uint32_t n = p->f->n_columns;
-    struct fmt_schema *s = &p->f->schema;
+    const uint64_t len = names_len(*c, n);
     int64_t twice;
 
-    if (base_cursor_bytes(&names, (size_t)n * FMT_SCHEMA_ENTRY) == NULL)
+    if (base_cursor_bytes(&names, (size_t)n * FMT_SCHEMA_ENTRY) == NULL ||
+        len > base_cursor_left(&names))
         return fail_corrupt(p, "the schema is too short");
+    params = names;
+    (void)base_cursor_bytes(&params, (size_t)len);
     for (uint32_t i = 0; i < n; i++) {
-        struct schema_entry e;
-        const uint8_t *name;
-        int r = schema_entry_parse(p, c, &e);
+        int r = column_parse(p, c, &names, &params);
 
         if (r < 0)
             return r;
-        name = base_cursor_bytes(&names, e.name_len);
-        if (name == NULL || memchr(name, 0, e.name_len))
-            return fail_corrupt(p, "a column name is broken");
-        r = fmt_schema_add_raw(s, (const char *)name, e.name_len, (enum shard_type)e.type,
-                               (enum shard_type)e.elem, e.nullable != 0, e.flags);
-        if (r < 0)
-            return fail_memory(p);
-        p->f->memory += sizeof(s->fields[0]) + e.name_len + 1;
     }
-    if (base_cursor_left(&names))
+    if (base_cursor_left(&params))
         return fail_corrupt(p, "bytes behind the schema");
-    twice = fmt_schema_find_double(s);
+    twice = fmt_schema_find_double(&p->f->schema);
     if (twice == -ENOMEM)
         return fail_memory(p);
     return twice >= 0 ? fail_corrupt(p, "two columns have one name") : 0;
@@ -322,7 +368,7 @@ pages_parse(struct parser *p, enum fmt_section id, uint32_t n, struct fmt_page *
     for (uint32_t i = 0; i < n && !pieces; i++)
         pages[i].n_rows = base_cursor_u32(c);
     for (uint32_t i = 0; i < n && !pieces; i++)
-        pages[i].data_len = base_cursor_u32(c);
+        pages[i].data_len = base_cursor_u64(c);
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t kind = base_cursor_u32(c);
 
@@ -342,6 +388,7 @@ chunks_parse(struct parser *p)
     struct base_cursor *c = &p->section[FMT_SECTION_CHUNKS];
     struct fmt_footer *f = p->f;
     const uint64_t n_chunks = (uint64_t)f->n_groups * f->n_columns;
+    uint64_t data = 0; /* of the whole shard: sums of any of its pages do not overflow */
     uint32_t page = 0;
     int r = section_expect(p, FMT_SECTION_CHUNKS, n_chunks * sizeof(uint32_t));
 
@@ -352,7 +399,7 @@ chunks_parse(struct parser *p)
         return fail_memory(p);
     for (uint64_t i = 0; i < n_chunks; i++) {
         const uint32_t k = base_cursor_u32(c);
-        uint64_t rows = 0, data = 0;
+        uint64_t rows = 0;
 
         if (k > f->n_pages - page)
             return fail_corrupt(p, "chunks have more pages than there are");
@@ -360,13 +407,11 @@ chunks_parse(struct parser *p)
             if (f->pages[page].n_rows == 0)
                 return fail_corrupt(p, "a page has no rows");
             rows += f->pages[page].n_rows;
-            data += f->pages[page].data_len;
+            if (base_add_u64(data, f->pages[page].data_len, &data) < 0)
+                return fail_corrupt(p, "pages hold more bytes than can be counted");
         }
         if (rows != f->group_rows[i / f->n_columns])
             return fail_corrupt(p, "pages of a chunk do not have the rows of its row group");
-        if (data > FMT_CHUNK_DATA_MAX)
-            return base_fail(p->err, SHARD_ELIMIT, "%s: a chunk of %" PRIu64 " bytes", p->name,
-                             data);
         f->chunk_first[i + 1] = page;
     }
     return page == f->n_pages ? 0 : fail_corrupt(p, "pages belong to no chunk");

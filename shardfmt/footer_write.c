@@ -14,7 +14,7 @@ schema_size(const struct fmt_schema *s)
     uint64_t len = (uint64_t)s->n_fields * FMT_SCHEMA_ENTRY;
 
     for (uint32_t i = 0; i < s->n_fields; i++)
-        len += strlen(s->fields[i].name);
+        len += strlen(s->fields[i].name) + fmt_params_len(&s->fields[i]);
     return len;
 }
 
@@ -82,10 +82,14 @@ put_schema(struct base_buf *b, const struct fmt_schema *s)
         base_buf_put(b, head, sizeof(head));
         put32(b, f->flags);
         put32(b, (uint32_t)strlen(f->name));
-        put32(b, 0); /* parameters of the type: none has any yet */
+        put32(b, (uint32_t)fmt_params_len(f));
     }
     for (uint32_t i = 0; i < s->n_fields; i++)
         base_buf_put(b, s->fields[i].name, strlen(s->fields[i].name));
+    for (uint32_t i = 0; i < s->n_fields; i++) {
+        fmt_params_write(&s->fields[i], b->data + b->len);
+        b->len += fmt_params_len(&s->fields[i]);
+    }
 }
 
 static uint32_t
@@ -105,7 +109,7 @@ put_pages(struct base_buf *b, const struct fmt_page *p, uint32_t n, bool pieces)
     PUT_ARRAY(put32, n, p[i].raw_len);
     if (!pieces) {
         PUT_ARRAY(put32, n, p[i].n_rows);
-        PUT_ARRAY(put32, n, p[i].data_len);
+        PUT_ARRAY(put64, n, p[i].data_len);
     }
     PUT_ARRAY(put32, n, page_kind(&p[i]));
     PUT_ARRAY(put64, n, p[i].hash);

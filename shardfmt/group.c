@@ -80,21 +80,6 @@ image_store(struct imaging *g, const void *raw, size_t raw_len, struct fmt_page 
 
 /* ------------------------------------------------------------------------ out-of-line values */
 
-static bool
-is_var(enum shard_type t)
-{
-    return t == SHARD_TYPE_STRING || t == SHARD_TYPE_BINARY || t == SHARD_TYPE_LIST ||
-           t == SHARD_TYPE_SPARSE;
-}
-
-/* Bytes of one element, not counting a sparse vector's index. */
-static size_t
-elem_size(const struct shard_array *a)
-{
-    return a->type == SHARD_TYPE_LIST || a->type == SHARD_TYPE_SPARSE ? shard_type_size(a->elem)
-                                                                      : 1;
-}
-
 /* Append a piece to the image. */
 static int
 put_piece(struct imaging *g, const uint8_t *data, size_t len)
@@ -121,13 +106,14 @@ put_pieces(struct imaging *g, const uint8_t *data, size_t len)
 static int
 put_overflow_row(struct imaging *g, const struct shard_array *a, uint64_t row)
 {
-    const size_t size = elem_size(a), v0 = (size_t)a->offsets[row];
+    const struct fmt_type t = fmt_type_of(a->type, a->elem);
+    const size_t size = t.size, v0 = (size_t)a->offsets[row];
     const size_t n = (size_t)a->offsets[row + 1] - v0;
     struct fmt_overflow o = {.row = row, .len = n * size};
     const size_t n_before = g->pieces.len;
     int r = 0;
 
-    if (a->type == SHARD_TYPE_SPARSE) {
+    if (t.kind == FMT_KIND_SPARSE) {
         o.len += n * sizeof(uint32_t);
         r = put_pieces(g, (const uint8_t *)(a->indices + v0), n * sizeof(uint32_t));
     }
@@ -143,10 +129,11 @@ put_overflow_row(struct imaging *g, const struct shard_array *a, uint64_t row)
 static int
 put_overflow_column(struct imaging *g, const struct shard_array *a)
 {
-    const size_t size = elem_size(a) + (a->type == SHARD_TYPE_SPARSE ? sizeof(uint32_t) : 0);
+    const struct fmt_type t = fmt_type_of(a->type, a->elem);
+    const size_t size = t.size + (t.kind == FMT_KIND_SPARSE ? sizeof(uint32_t) : 0);
     int r = 0;
 
-    if (!is_var(a->type) || a->n_values * size <= FMT_INLINE_MAX || g->opts->plain_only)
+    if (!t.offsets || a->n_values * size <= FMT_INLINE_MAX || g->opts->plain_only)
         return 0; /* restricted files have none: a segment may list many row groups in one value */
     for (uint64_t i = 0; i < a->n_rows && r == 0; i++)
         if ((size_t)(a->offsets[i + 1] - a->offsets[i]) * size > FMT_INLINE_MAX)
@@ -163,7 +150,7 @@ page_rows(const struct shard_array *a, uint64_t row0, uint64_t limit,
 {
     uint64_t bytes = 0, row = row0;
 
-    if (!is_var(a->type)) {
+    if (!fmt_type_of(a->type, a->elem).offsets) {
         const uint64_t k = limit / fmt_array_raw_bytes(a, row0, 1);
 
         return (uint32_t)BASE_MIN(a->n_rows - row0, BASE_MAX(k, 1));
@@ -188,7 +175,7 @@ static int
 put_page(struct imaging *g, const struct shard_array *a, uint64_t row0, uint32_t n,
          const struct fmt_overflow *over, uint32_t n_over)
 {
-    struct fmt_page p = {.n_rows = n, .data_len = (uint32_t)fmt_array_raw_bytes(a, row0, n)};
+    struct fmt_page p = {.n_rows = n, .data_len = fmt_array_raw_bytes(a, row0, n)};
     int r = fmt_encode_page(&g->encoder, a, row0, n, over, n_over);
 
     if (r == 0)
@@ -203,6 +190,8 @@ put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
     const struct fmt_overflow *over = all ? all + g->over_first[col] : NULL;
     const struct fmt_overflow *end = all ? all + g->over_first[col + 1] : NULL;
     const uint64_t limit = g->opts->page_bytes ? g->opts->page_bytes : FMT_PAGE_RAW_MAX;
+    const enum fmt_kind kind = fmt_type_of(a->type, a->elem).kind;
+    const bool one_value = kind == FMT_KIND_NUMBER || kind == FMT_KIND_BYTES; /* in a row */
     struct fmt_chunk_stats *stats = g->im->stats ? &g->im->stats[col] : NULL;
     int r;
 
@@ -218,7 +207,7 @@ put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
         r = put_page(g, a, row, n, over, n_over);
         if (r < 0)
             return r;
-        if (stats && n == a->n_rows)
+        if (stats && n == a->n_rows && one_value)
             stats->n_distinct = g->encoder.n_distinct;
         over += n_over;
         row += n;
@@ -244,12 +233,19 @@ static int
 array_check(const struct shard_field *f, const struct shard_array *a, uint64_t n_rows,
             struct shard_error *err)
 {
-    if (a->type != f->type || a->elem != f->elem || a->n_rows != n_rows)
+    const struct fmt_type t = fmt_field_type(f);
+    char name[SHARD_TYPE_NAME_MAX];
+
+    if (t.kind == FMT_KIND_UNKNOWN || t.kind == FMT_KIND_TENSOR || t.kind == FMT_KIND_STRINGS)
+        return base_fail(err, SHARD_EUNSUPPORTED, "column \"%s\": type %s, which this build lacks",
+                         f->name, shard_field_type_name(f, name));
+    if (a->type != f->type || a->elem != f->elem || a->width != fmt_field_width(f) ||
+        a->n_rows != n_rows)
         return base_fail(err, -EINVAL, "column \"%s\": array of type %d with %" PRIu64 " rows",
                          f->name, (int)a->type, a->n_rows);
     if (!f->nullable && a->validity && fmt_bits_count(a->validity, 0, n_rows) < n_rows)
         return base_fail(err, -EINVAL, "column \"%s\": nulls, but it is not nullable", f->name);
-    if (a->type == SHARD_TYPE_SPARSE && !indices_ascend(a))
+    if (a->indices && !indices_ascend(a))
         return base_fail(err, -EINVAL, "column \"%s\": sparse indices do not ascend", f->name);
     if (fmt_array_raw_bytes(a, 0, n_rows) > FMT_CHUNK_DATA_MAX)
         return base_fail(err, SHARD_ELIMIT, "column \"%s\": over 2 GiB in one row group", f->name);

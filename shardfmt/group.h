@@ -15,7 +15,7 @@
 #define FMT_GROUP_RAW_MIN     (4u << 20)
 #define FMT_GROUP_RAW_MAX     (64u << 20)
 #define FMT_GROUP_ROWS_MAX    (64u << 20) /* at most one row per raw byte of a default group */
-#define FMT_CHUNK_DATA_MAX    0x7fffffffu /* raw bytes of one column of one row group */
+#define FMT_CHUNK_DATA_MAX    0x7fffffffu /* raw bytes of one column of one row group in an array */
 
 struct fmt_encode_opts {
     int zstd_level;          /* 0 = no compression (codec none) */
@@ -33,8 +33,8 @@ struct fmt_page {
     uint32_t stored_len; /* bytes in the file */
     uint32_t raw_len;    /* bytes after zstd */
     uint64_t hash;       /* XXH3-64 of the stored bytes, seeded with off; set by the writer */
+    uint64_t data_len;   /* fmt_array_raw_bytes() of its rows, out-of-line values included */
     uint32_t n_rows;     /* 0 for a piece */
-    uint32_t data_len;   /* fmt_array_raw_bytes() of its rows, out-of-line values included */
     uint8_t codec;       /* FMT_CODEC_* */
     uint8_t flags;       /* none yet */
     uint16_t reserved;

@@ -5,7 +5,7 @@
 
 #define FMT_MAGIC "\x89SHD\r\n\x1a\n" /* 8 bytes: catches text mode, as PNG's does */
 #define FMT_MAGIC_END "\n\x1a\n\rDHS\x89"
-#define FMT_MAJOR 1u
+#define FMT_MAJOR 2u
 #define FMT_MINOR 0u
 
 /* Header: magic, u16 major, u16 minor, u32 its size, u64 incompat, ro_compat, compat, 16 zero
@@ -45,7 +45,7 @@ enum fmt_section {
 #define FMT_SECTION_LAST 7u
 #define FMT_SCHEMA_ENTRY 16u /* u8 type, elem, flags (1 = nullable), zero, u32 flags, name, params */
 #define FMT_GROUP_ENTRY  16u /* u64 off, u32 n_rows, u32 n_pieces */
-#define FMT_PAGE_ENTRY   28u /* arrays: u32 stored, raw, n_rows, data, kind; u64 hash */
+#define FMT_PAGE_ENTRY   32u /* arrays: u32 stored, raw, n_rows; u64 data; u32 kind; u64 hash */
 #define FMT_PIECE_ENTRY  20u /* arrays: u32 stored, raw, kind; u64 hash */
 #define FMT_STATS_ENTRY  60u /* arrays: u64 nulls, raw, distinct; u32 flags; 16 bytes min, max */
 
@@ -67,10 +67,11 @@ enum fmt_role {
     FMT_ROLE_DICT_BYTES = 8,
     FMT_ROLE_CODES = 9,        /* u32 per value: entry of the dictionary */
     FMT_ROLE_OVERFLOW = 10,    /* 24 bytes per out-of-line row, see below */
+    FMT_ROLE_ELEM_LENGTHS = 11, /* u32 per string of a list of strings */
 };
-#define FMT_ROLE_LAST 10u
+#define FMT_ROLE_LAST 11u
 /* u32 row of the page, u32 first piece (counted within the row group), u64 bytes, u32 number of
- * pieces, u32 zero. The row's length is 0 in LENGTHS. */
+ * pieces, u32 zero. The row's length is 0 in LENGTHS; of a list of strings the number of them. */
 #define FMT_OVERFLOW_ENTRY 24u
 
 #endif

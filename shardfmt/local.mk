@@ -22,6 +22,7 @@ shardfmt_libfmt_la_SOURCES += \
 	shardfmt/cache.c shardfmt/cache.h \
 	shardfmt/cells.c shardfmt/cells.h \
 	shardfmt/dataset.c shardfmt/dataset.h \
+	shardfmt/half.h \
 	shardfmt/inspect.c shardfmt/inspect.h \
 	shardfmt/manifest.h \
 	shardfmt/open.c shardfmt/open.h \

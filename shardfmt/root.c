@@ -36,22 +36,32 @@ struct root_load {
     struct shard_error *err;
 };
 
+/* A type that this build does not know keeps its text, without the ? at its end. */
+static void
+column_unknown(const char *text, struct shard_field *f)
+{
+    const size_t len = strlen(text);
+
+    f->nullable = len > 0 && text[len - 1] == '?';
+    f->params = text;
+    f->params_len = (uint32_t)(len - f->nullable);
+}
+
 static int
 fact_column(struct root_load *l, const struct fmt_fact *f)
 {
-    enum shard_type type, elem;
-    bool nullable;
+    struct shard_field field = {.name = f->name, .flags = (uint32_t)f->number};
     int r;
 
     if (f->number > UINT32_MAX || !fmt_utf8_ok(f->name, strlen(f->name)))
         return base_fail(l->err, SHARD_ECORRUPT, "%s: column %" PRIu32 " has a bad name or flags",
                          l->path, l->s.schema.n_fields);
-    r = fmt_type_parse(f->text, &type, &elem, &nullable, NULL);
-    if (r < 0)
-        return base_fail(l->err, SHARD_EUNSUPPORTED,
-                         "%s: column %s has the type \"%.64s\", which this build does not know",
-                         l->path, f->name, f->text);
-    r = fmt_schema_add(&l->s.schema, f->name, type, elem, nullable, (uint32_t)f->number);
+    if (strlen(f->text) >= SHARD_TYPE_NAME_MAX || !fmt_utf8_ok(f->text, strlen(f->text)))
+        return base_fail(l->err, SHARD_ECORRUPT, "%s: column %" PRIu32 " has a bad type",
+                         l->path, l->s.schema.n_fields);
+    if (fmt_type_parse(f->text, &field, NULL) < 0)
+        column_unknown(f->text, &field);
+    r = fmt_schema_add_field(&l->s.schema, &field);
     if (r < 0)
         return base_fail(l->err, r == -ENOMEM ? r : SHARD_ECORRUPT,
                          "%s: column %" PRIu32 " cannot be", l->path, l->s.schema.n_fields);
@@ -172,6 +182,11 @@ fact_format(struct root_load *l, const struct fmt_fact *f)
 {
     if (strcmp(f->kind, "format") != 0)
         return base_fail(l->err, SHARD_ECORRUPT, "%s: the first fact is not \"format\"", l->path);
+    if (f->number == 1)
+        return base_fail(l->err, SHARD_EUNSUPPORTED,
+                         "%s: version 1 of the dataset format, which only builds before the first "
+                         "release wrote; this one reads version %u: make the dataset again",
+                         l->path, FMT_DATASET_VERSION);
     if (f->number != FMT_DATASET_VERSION)
         return base_fail(l->err, SHARD_EUNSUPPORTED,
                          "%s: version %" PRIu64 " of the dataset format; this build knows %u",
@@ -350,7 +365,7 @@ static int
 put_own_facts(struct fmt_builder *b, const struct fmt_snapshot *s)
 {
     const struct base_hash128 none = {0, 0};
-    char text[FMT_SEGMENT_PATH_MAX];
+    char text[FMT_SEGMENT_PATH_MAX], type[SHARD_TYPE_NAME_MAX];
     int r = put_fact(b, "format", "shardline", FMT_DATASET_VERSION, 0, none, "");
 
     if (r >= 0 && s->parent_number)
@@ -360,7 +375,7 @@ put_own_facts(struct fmt_builder *b, const struct fmt_snapshot *s)
     for (uint32_t i = 0; r >= 0 && i < s->schema.n_fields; i++) {
         const struct shard_field *f = &s->schema.fields[i];
 
-        r = put_fact(b, "column", f->name, f->flags, 0, none, shard_field_type_name(f, text));
+        r = put_fact(b, "column", f->name, f->flags, 0, none, shard_field_type_name(f, type));
     }
     for (uint32_t i = 0; r >= 0 && i < s->n_splits; i++)
         r = put_fact(b, "split", s->splits[i].name, s->splits[i].n_rows, 0, none, "");

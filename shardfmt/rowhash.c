@@ -1,6 +1,7 @@
 /* Row hashes. docs/format.md, "Row hash", is normative:
  *
- *   seed of a column  XXH3-64 of its name, seeded with type + 256 * elem
+ *   seed of a column  XXH3-64 of its name, seeded with type + 256 * elem; where the type has
+ *                     parameters, XXH3-64 of them, seeded with that
  *   cell              XXH3-128 of the value's bytes, seeded with the column's seed
  *   row               XXH3-128 of the cells of its non-null columns in name order, seed 0
  *
@@ -26,6 +27,7 @@ struct plan_column {
     const char *name; /* borrowed while the plan is made */
     uint32_t index;   /* of the field */
     uint64_t seed;
+    struct fmt_type is;
 };
 
 struct fmt_rowhash {
@@ -39,6 +41,20 @@ plan_compare(const void *a, const void *b)
     const struct plan_column *x = a, *y = b;
 
     return strcmp(x->name, y->name);
+}
+
+static uint64_t
+column_seed(const struct shard_field *f)
+{
+    const uint64_t seed = base_hash64(f->name, strlen(f->name),
+                                      (uint64_t)f->type + 256 * (uint64_t)f->elem);
+    uint8_t params[FMT_PARAMS_MAX];
+    const size_t len = f->params ? 0 : fmt_params_len(f); /* else no row of it was ever decoded */
+
+    if (len == 0)
+        return seed;
+    fmt_params_write(f, params);
+    return base_hash64(params, len, seed);
 }
 
 int
@@ -60,8 +76,8 @@ fmt_rowhash_new(const struct fmt_schema *s, const uint32_t *cols, uint32_t n_col
         h->cols[i] = (struct plan_column){
             .name = f->name,
             .index = index,
-            .seed = base_hash64(f->name, strlen(f->name),
-                                (uint64_t)f->type + 256 * (uint64_t)f->elem)};
+            .seed = column_seed(f),
+            .is = fmt_field_type(f)};
     }
     qsort(h->cols, n_cols, sizeof(h->cols[0]), plan_compare);
     *ret = h;
@@ -91,79 +107,148 @@ canon64(uint64_t v)
     return v == UINT64_C(0x8000000000000000) ? 0 : v;
 }
 
-/* Feed n values of a list to a hash, floats made canonical. */
-static void
-update_values(XXH3_state_t *st, enum shard_type elem, const uint8_t *values, size_t n)
+static inline uint16_t
+canon16(uint16_t v, uint16_t infinity, uint16_t nan)
 {
-    const size_t size = shard_type_size(elem);
+    if ((v & 0x7fffu) > infinity)
+        return nan;
+    return v == 0x8000u ? 0 : v;
+}
+
+/* n floats of type t, made canonical. */
+static void
+canon_floats(enum shard_type t, const uint8_t *src, size_t n, uint8_t *dst)
+{
+    switch (t) {
+    case SHARD_TYPE_FLOAT16:
+        for (size_t i = 0; i < n; i++)
+            base_store_le16(dst + i * 2, canon16(base_load_le16(src + i * 2), 0x7c00u, 0x7e00u));
+        break;
+    case SHARD_TYPE_BFLOAT16:
+        for (size_t i = 0; i < n; i++)
+            base_store_le16(dst + i * 2, canon16(base_load_le16(src + i * 2), 0x7f80u, 0x7fc0u));
+        break;
+    case SHARD_TYPE_FLOAT32:
+        for (size_t i = 0; i < n; i++)
+            base_store_le32(dst + i * 4, canon32(base_load_le32(src + i * 4)));
+        break;
+    default:
+        for (size_t i = 0; i < n; i++)
+            base_store_le64(dst + i * 8, canon64(base_load_le64(src + i * 8)));
+        break;
+    }
+}
+
+static void
+state_begin(XXH3_state_t *st, uint64_t seed)
+{
+    st->seed = 0; /* what reset looks at before it sets them */
+    st->extSecret = NULL;
+    (void)XXH3_128bits_reset_withSeed(st, seed);
+}
+
+/* Feed n numbers to a hash, floats made canonical. */
+static void
+update_numbers(XXH3_state_t *st, struct fmt_type is, enum shard_type t, const uint8_t *values,
+               size_t n)
+{
     uint8_t buf[512];
 
-    if (elem != SHARD_TYPE_FLOAT32 && elem != SHARD_TYPE_FLOAT64) {
-        (void)XXH3_128bits_update(st, values, n * size);
+    if (is.number != FMT_NUMBER_FLOAT) {
+        (void)XXH3_128bits_update(st, values, n * is.size);
         return;
     }
     while (n) {
-        const size_t k = BASE_MIN(n, sizeof(buf) / size);
+        const size_t k = BASE_MIN(n, sizeof(buf) / is.size);
 
-        for (size_t i = 0; i < k; i++) {
-            if (size == 4)
-                base_store_le32(buf + i * 4, canon32(base_load_le32(values + i * 4)));
-            else
-                base_store_le64(buf + i * 8, canon64(base_load_le64(values + i * 8)));
-        }
-        (void)XXH3_128bits_update(st, buf, k * size);
-        values += k * size;
+        canon_floats(t, values, k, buf);
+        (void)XXH3_128bits_update(st, buf, k * is.size);
+        values += k * is.size;
         n -= k;
     }
 }
 
-/* The cell of a list or a sparse vector: indices, then values. */
+/* The cell of n numbers from the from-th on: of a row, a list, a tensor. */
 static XXH128_hash_t
-hash_var(const struct shard_array *a, uint64_t row, uint64_t seed)
+hash_numbers(const struct shard_array *a, struct fmt_type is, size_t from, size_t n, uint64_t seed)
 {
-    const size_t size = shard_type_size(a->elem), v0 = (size_t)a->offsets[row];
-    const size_t n = (size_t)a->offsets[row + 1] - v0;
-    const uint8_t *values = (const uint8_t *)a->values + v0 * size;
+    const enum shard_type t = a->elem ? a->elem : a->type;
+    const uint8_t *values = (const uint8_t *)a->values + from * is.size;
     XXH3_state_t st;
 
-    if (a->type == SHARD_TYPE_LIST && a->elem != SHARD_TYPE_FLOAT32 &&
-        a->elem != SHARD_TYPE_FLOAT64)
-        return XXH3_128bits_withSeed(values, n * size, seed);
-    (void)XXH3_128bits_reset_withSeed(&st, seed);
-    if (a->type == SHARD_TYPE_SPARSE)
-        (void)XXH3_128bits_update(&st, a->indices + v0, n * sizeof(*a->indices));
-    update_values(&st, a->elem, values, n);
+    if (is.number != FMT_NUMBER_FLOAT)
+        return XXH3_128bits_withSeed(values, n * is.size, seed);
+    state_begin(&st, seed);
+    update_numbers(&st, is, t, values, n);
+    return XXH3_128bits_digest(&st);
+}
+
+/* Indices, then values. */
+static XXH128_hash_t
+hash_sparse(const struct shard_array *a, struct fmt_type is, size_t from, size_t n, uint64_t seed)
+{
+    XXH3_state_t st;
+
+    state_begin(&st, seed);
+    (void)XXH3_128bits_update(&st, a->indices + from, n * sizeof(*a->indices));
+    update_numbers(&st, is, a->elem, (const uint8_t *)a->values + from * is.size, n);
+    return XXH3_128bits_digest(&st);
+}
+
+/* The lengths of the strings, then their bytes. No two lists give the same: with fewer strings the
+ * lengths would have to add up to more. */
+static XXH128_hash_t
+hash_strings(const struct shard_array *a, size_t from, size_t n, uint64_t seed)
+{
+    const int32_t *ends = a->elem_offsets + from;
+    uint8_t buf[512];
+    XXH3_state_t st;
+
+    state_begin(&st, seed);
+    for (size_t i = 0; i < n;) {
+        const size_t k = BASE_MIN(n - i, sizeof(buf) / 4);
+
+        for (size_t j = 0; j < k; j++)
+            base_store_le32(buf + j * 4, (uint32_t)(ends[i + j + 1] - ends[i + j]));
+        (void)XXH3_128bits_update(&st, buf, k * 4);
+        i += k;
+    }
+    (void)XXH3_128bits_update(&st, (const uint8_t *)a->values + ends[0],
+                              (size_t)(ends[n] - ends[0]));
     return XXH3_128bits_digest(&st);
 }
 
 static inline XXH128_hash_t
-hash_cell(const struct shard_array *a, uint64_t row, uint64_t seed)
+hash_cell(const struct shard_array *a, struct fmt_type is, uint64_t row, uint64_t seed)
 {
     const uint8_t *values = a->values;
+    const size_t from = is.offsets ? (size_t)a->offsets[row] : row;
+    const size_t n = is.offsets ? (size_t)a->offsets[row + 1] - from : 1;
     uint8_t buf[8];
-    size_t size;
 
-    switch (a->type) {
-    case SHARD_TYPE_STRING:
-    case SHARD_TYPE_BINARY:
-        return XXH3_128bits_withSeed(values + a->offsets[row],
-                                     (size_t)(a->offsets[row + 1] - a->offsets[row]), seed);
-    case SHARD_TYPE_LIST:
-    case SHARD_TYPE_SPARSE:
-        return hash_var(a, row, seed);
-    case SHARD_TYPE_BOOL:
+    switch (is.kind) {
+    case FMT_KIND_BYTES:
+        return XXH3_128bits_withSeed(values + from, n, seed);
+    case FMT_KIND_BIT:
         buf[0] = fmt_bits_get(values, row);
         return XXH3_128bits_withSeed(buf, 1, seed);
-    case SHARD_TYPE_FLOAT32:
-        base_store_le32(buf, canon32(base_load_le32(values + row * 4)));
-        return XXH3_128bits_withSeed(buf, 4, seed);
-    case SHARD_TYPE_FLOAT64:
-        base_store_le64(buf, canon64(base_load_le64(values + row * 8)));
-        return XXH3_128bits_withSeed(buf, 8, seed);
-    default:
-        size = shard_type_size(a->type);
-        return XXH3_128bits_withSeed(values + row * size, size, seed);
+    case FMT_KIND_NUMBER:
+        if (is.number != FMT_NUMBER_FLOAT)
+            return XXH3_128bits_withSeed(values + row * is.size, is.size, seed);
+        canon_floats(a->type, values + row * is.size, 1, buf);
+        return XXH3_128bits_withSeed(buf, is.size, seed);
+    case FMT_KIND_TENSOR:
+        return hash_numbers(a, is, row * a->width, a->width, seed);
+    case FMT_KIND_LIST:
+        return hash_numbers(a, is, from, n, seed);
+    case FMT_KIND_SPARSE:
+        return hash_sparse(a, is, from, n, seed);
+    case FMT_KIND_STRINGS:
+        return hash_strings(a, from, n, seed);
+    case FMT_KIND_UNKNOWN: /* nobody can have decoded it */
+        break;
     }
+    return XXH3_128bits_withSeed(NULL, 0, seed);
 }
 
 /* A cell as it goes into its row's hash: low half, high half, little-endian. */
@@ -190,7 +275,7 @@ hash_block(const struct fmt_rowhash *h, const struct shard_array *arrays, uint64
         for (uint64_t i = 0; i < n; i++) {
             if (fmt_array_is_null(a, row0 + i))
                 continue;
-            cell_store(cells + i * stride + lens[i], hash_cell(a, row0 + i, seed));
+            cell_store(cells + i * stride + lens[i], hash_cell(a, h->cols[c].is, row0 + i, seed));
             lens[i] += CELL_SIZE;
         }
     }
@@ -213,7 +298,7 @@ hash_wide_row(const struct fmt_rowhash *h, const struct shard_array *arrays, uin
 
         if (fmt_array_is_null(a, row))
             continue;
-        cell_store(cell, hash_cell(a, row, h->cols[c].seed));
+        cell_store(cell, hash_cell(a, h->cols[c].is, row, h->cols[c].seed));
         (void)XXH3_128bits_update(&st, cell, sizeof(cell));
     }
     sum = XXH3_128bits_digest(&st);

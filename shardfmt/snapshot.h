@@ -30,7 +30,7 @@
 #define FMT_SPLIT_MAX          200u       /* bytes of a split's name */
 #define FMT_FACT_TEXT_MAX      (1u << 20) /* bytes of a fact's text, at most: FMT_INLINE_MAX */
 #define FMT_SPLITS_MAX         65536u
-#define FMT_DATASET_VERSION    1u /* number of the fact "format" */
+#define FMT_DATASET_VERSION    2u /* number of the fact "format" */
 
 /* One shard as a segment lists it. */
 struct fmt_shard_entry {

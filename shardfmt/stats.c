@@ -9,6 +9,7 @@
 #include "lib/endian.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/column.h"
+#include "shardfmt/half.h"
 
 #define PREFIX 16u /* bytes of a string that are kept */
 
@@ -37,9 +38,16 @@
 static inline double
 load_float(const struct shard_array *a, uint64_t row)
 {
-    if (a->type == SHARD_TYPE_FLOAT32)
+    switch (a->type) {
+    case SHARD_TYPE_FLOAT16:
+        return (double)fmt_float16(((const uint16_t *)a->values)[row]);
+    case SHARD_TYPE_BFLOAT16:
+        return (double)fmt_bfloat16(((const uint16_t *)a->values)[row]);
+    case SHARD_TYPE_FLOAT32:
         return (double)((const float *)a->values)[row];
-    return ((const double *)a->values)[row];
+    default:
+        return ((const double *)a->values)[row];
+    }
 }
 
 static void
@@ -164,6 +172,7 @@ fmt_stats_compute(const struct shard_array *a, struct fmt_chunk_stats *s)
         MIN_MAX(int32_t, int64_t);
         break;
     case SHARD_TYPE_INT64:
+    case SHARD_TYPE_TIMESTAMP:
         MIN_MAX(int64_t, int64_t);
         break;
     case SHARD_TYPE_UINT8:
@@ -178,6 +187,8 @@ fmt_stats_compute(const struct shard_array *a, struct fmt_chunk_stats *s)
     case SHARD_TYPE_UINT64:
         MIN_MAX(uint64_t, uint64_t);
         break;
+    case SHARD_TYPE_FLOAT16:
+    case SHARD_TYPE_BFLOAT16:
     case SHARD_TYPE_FLOAT32:
     case SHARD_TYPE_FLOAT64:
         stats_floats(a, s);
@@ -186,6 +197,7 @@ fmt_stats_compute(const struct shard_array *a, struct fmt_chunk_stats *s)
     case SHARD_TYPE_BINARY:
         stats_strings(a, s);
         break;
+    case SHARD_TYPE_TENSOR:
     case SHARD_TYPE_LIST:
     case SHARD_TYPE_SPARSE:
         break;

@@ -23,7 +23,7 @@ table_check(const struct fmt_footer *f, uint64_t file_bytes, const struct fmt_sc
             const char *path, struct shard_error *err)
 {
     const uint64_t limit = FMT_TABLE_RAW_BASE + file_bytes * FMT_TABLE_RATIO_MAX;
-    uint64_t raw = 0;
+    uint64_t raw = 0, data = 0;
 
     if (!fmt_schema_equal(&f->schema, schema))
         return base_fail(err, SHARD_ECORRUPT, "%s: not the columns that docs/format.md gives it",
@@ -32,10 +32,13 @@ table_check(const struct fmt_footer *f, uint64_t file_bytes, const struct fmt_sc
         return base_fail(err, SHARD_ECORRUPT, "%s: %" PRIu32 " row groups instead of one", path,
                          f->n_groups);
     /* Plain pages hold no less than they decode to; one that says otherwise (a constant, a
-     * dictionary) would take memory that its bytes do not answer for. 2^32 pages of 4 GiB do not
-     * overflow. */
-    for (uint32_t i = 0; i < f->n_pages; i++)
-        raw += BASE_MAX(f->pages[i].raw_len, f->pages[i].data_len);
+     * dictionary) would take memory that its bytes do not answer for. (The first sum cannot
+     * overflow, nor that of data_len, which the footer's reader has checked.) */
+    for (uint32_t i = 0; i < f->n_pages; i++) {
+        raw += f->pages[i].raw_len;
+        data += f->pages[i].data_len;
+    }
+    raw = BASE_MAX(raw, data);
     if (raw > limit)
         return base_fail(err, SHARD_ELIMIT,
                          "%s: %" PRIu64 " bytes that say they hold %" PRIu64 ", more than this "

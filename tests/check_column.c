@@ -19,15 +19,71 @@
 
 START_TEST(test_type_names_go_both_ways)
 {
-    static const char *const names[] = {"bool",   "int8",   "uint64?",       "float32",
-                                        "string", "binary", "list<float64>", "sparse<float32>?"};
+    static const char *const names[] = {
+        "bool", "int8", "uint64?", "float32", "string", "binary", "list<float64>",
+        "sparse<float32>?", "float16", "bfloat16?", "list<bfloat16>", "list<string>?",
+        "timestamp[s]", "timestamp[ms]?", "timestamp[us]", "timestamp[ns]", "tensor<uint8,28,28>",
+        "tensor<float16,1,2,3,4,5,6,7,8>?", "tensor<uint8,2147483647>"};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(names); i++) {
         struct shard_field f = {.name = "x"};
-        char text[32];
+        char text[SHARD_TYPE_NAME_MAX];
 
-        ck_assert_int_eq(fmt_type_parse(names[i], &f.type, &f.elem, &f.nullable, NULL), 0);
+        ck_assert_int_eq(fmt_type_parse(names[i], &f, NULL), 0);
         ck_assert_str_eq(shard_field_type_name(&f, text), names[i]);
+    }
+}
+END_TEST
+
+START_TEST(test_type_names_have_parameters)
+{
+    struct shard_field f = {.name = "x"};
+    char text[SHARD_TYPE_NAME_MAX];
+
+    ck_assert_int_eq(fmt_type_parse("tensor<int16, 3, 5>?", &f, NULL), 0);
+    ck_assert_int_eq(f.type, SHARD_TYPE_TENSOR);
+    ck_assert_int_eq(f.elem, SHARD_TYPE_INT16);
+    ck_assert(f.nullable && f.n_dims == 2 && f.dims[0] == 3 && f.dims[1] == 5);
+    ck_assert_uint_eq(fmt_field_width(&f), 15);
+    ck_assert_int_eq(fmt_type_parse("timestamp", &f, NULL), 0);
+    ck_assert_int_eq(f.unit, SHARD_UNIT_US);
+    ck_assert(f.n_dims == 0 && !f.nullable);
+    ck_assert_str_eq(shard_field_type_name(&f, text), "timestamp[us]");
+}
+END_TEST
+
+/* What a reader does not understand of parameters it keeps, for that column alone. */
+START_TEST(test_parameters_that_cannot_be_are_kept)
+{
+    static const struct {
+        enum shard_type type, elem;
+        uint8_t params[12];
+        uint32_t len;
+    } cases[] = {
+        {SHARD_TYPE_TIMESTAMP, 0, {4}, 1},
+        {SHARD_TYPE_TIMESTAMP, 0, {2, 0}, 2},
+        {SHARD_TYPE_TIMESTAMP, 0, {0}, 0},
+        {SHARD_TYPE_INT8, 0, {0}, 1},
+        {SHARD_TYPE_TENSOR, SHARD_TYPE_INT8, {0, 0, 0, 0}, 4},
+        {SHARD_TYPE_TENSOR, SHARD_TYPE_INT8, {1, 0, 0, 0, 0, 0, 0, 0}, 8},            /* of 0 */
+        {SHARD_TYPE_TENSOR, SHARD_TYPE_INT8, {2, 0, 0, 0, 5, 0, 0, 0}, 8},            /* one short */
+        {SHARD_TYPE_TENSOR, SHARD_TYPE_INT8, {1, 1, 0, 0, 5, 0, 0, 0}, 8},            /* reserved */
+        {SHARD_TYPE_TENSOR, SHARD_TYPE_INT16, {1, 0, 0, 0, 0, 0, 0, 0x40}, 8},        /* 2 GiB */
+        {SHARD_TYPE_TENSOR, SHARD_TYPE_INT8, {2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0}, 12}, /* 2^32 */
+        {SHARD_TYPE_TENSOR, SHARD_TYPE_STRING, {1, 0, 0, 0, 2, 0, 0, 0}, 8},
+        {(enum shard_type)77, SHARD_TYPE_INT8, {1, 2, 3}, 3},
+        {(enum shard_type)77, 0, {0}, 0},
+    };
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
+        struct shard_field f = {.name = "x", .type = cases[i].type, .elem = cases[i].elem};
+        uint8_t out[12];
+
+        fmt_params_read(&f, cases[i].params, cases[i].len);
+        ck_assert_msg(fmt_field_type(&f).kind == FMT_KIND_UNKNOWN, "case %zu", i);
+        ck_assert_uint_eq(fmt_params_len(&f), cases[i].len);
+        fmt_params_write(&f, out);
+        ck_assert_int_eq(memcmp(out, cases[i].params, cases[i].len), 0);
     }
 }
 END_TEST
@@ -35,15 +91,21 @@ END_TEST
 START_TEST(test_refuses_what_is_no_type)
 {
     static const char *const names[] = {"",           "int",          "list",       "list<>",
-                                        "list<list>", "list<string>", "int32??",    "list<int32",
-                                        "int32<int>", "?",            "list<int8>x"};
+                                        "list<list>", "list<bool>",   "int32??",    "list<int32",
+                                        "int32<int>", "?",            "list<int8>x",
+                                        "sparse<string>", "tensor", "tensor<int8>",
+                                        "tensor<int8,0>", "tensor<int8,-1>", "tensor<string,2>",
+                                        "tensor<int8,1,1,1,1,1,1,1,1,1>", "tensor<int8,2",
+                                        "tensor<int16,1073741824>", "tensor<int8,65536,65536>",
+                                        "tensor<int8,4294967297>", "timestamp[", "timestamp[]",
+                                        "timestamp[ps]", "timestamp[s", "timestamp<s>",
+                                        "list<timestamp>", "list<timestamp[s]>", "int8[s]"};
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(names); i++) {
         struct shard_error err = {0};
-        enum shard_type t, e;
-        bool n;
+        struct shard_field f;
 
-        ck_assert_int_eq(fmt_type_parse(names[i], &t, &e, &n, &err), SHARD_EPARSE);
+        ck_assert_int_eq(fmt_type_parse(names[i], &f, &err), SHARD_EPARSE);
         ck_assert(err.text[0] != '\0');
     }
 }
@@ -67,7 +129,7 @@ START_TEST(test_schema_finds_copies_and_sees_doubles)
     ck_assert_int_eq(fmt_schema_add(&t, "c7", SHARD_TYPE_LIST, SHARD_TYPE_INT8, false, 0), 0);
     ck_assert(!fmt_schema_equal(&s, &t));
     ck_assert_int_eq(fmt_schema_find_double(&t), 100);
-    ck_assert_int_eq(fmt_schema_add(&t, "x", SHARD_TYPE_LIST, SHARD_TYPE_STRING, false, 0), -EINVAL);
+    ck_assert_int_eq(fmt_schema_add(&t, "x", SHARD_TYPE_SPARSE, SHARD_TYPE_STRING, false, 0), -EINVAL);
     ck_assert_int_eq(fmt_schema_add(&t, "x", SHARD_TYPE_INT8, SHARD_TYPE_INT8, false, 0), -EINVAL);
     ck_assert_int_eq(fmt_schema_add(&t, "x", (enum shard_type)99, 0, false, 0), -EINVAL);
     fmt_schema_done(&s);
@@ -124,9 +186,9 @@ START_TEST(test_gather_equals_one_by_one)
         struct fmt_column src, one, many;
         struct shard_array a, b, m;
 
-        fmt_column_init(&src, f->type, f->elem);
-        fmt_column_init(&one, f->type, f->elem);
-        fmt_column_init(&many, f->type, f->elem);
+        fmt_column_init_field(&src, f);
+        fmt_column_init_field(&one, f);
+        fmt_column_init_field(&many, f);
         ck_assert_int_eq(fmt_util_fill(f, 5, 0, 1000, &src), 0);
         fmt_column_array(&src, &a);
         for (size_t i = 0; i < BASE_ARRAY_LEN(rows); i++) {
@@ -164,8 +226,8 @@ START_TEST(test_truncate_forgets_the_rest)
         struct shard_array a, b;
         uint64_t row;
 
-        fmt_column_init(&all, f->type, f->elem);
-        fmt_column_init(&cut, f->type, f->elem);
+        fmt_column_init_field(&all, f);
+        fmt_column_init_field(&cut, f);
         ck_assert_int_eq(fmt_util_fill(f, 9, 0, 300, &all), 0);
         fmt_column_array(&all, &a);
         for (uint64_t n = 0; n < 300; n = n * 2 + 1) {
@@ -249,7 +311,7 @@ one_row_init(struct one_row *r, const char *columns)
 {
     ck_assert_int_eq(fmt_util_schema(columns, &r->s, NULL), 0);
     for (uint32_t i = 0; i < r->s.n_fields; i++)
-        fmt_column_init(&r->cols[i], r->s.fields[i].type, r->s.fields[i].elem);
+        fmt_column_init_field(&r->cols[i], &r->s.fields[i]);
 }
 
 static struct base_hash128
@@ -344,7 +406,7 @@ START_TEST(test_rowhash_depends_on_content_only)
         hashes[o] = calloc(N, sizeof(*hashes[o]));
         ck_assert_int_eq(fmt_util_schema(orders[o], &s, NULL), 0);
         for (uint32_t c = 0; c < 3; c++) {
-            fmt_column_init(&cols[c], s.fields[c].type, s.fields[c].elem);
+            fmt_column_init_field(&cols[c], &s.fields[c]);
             ck_assert_int_eq(fmt_util_fill(&s.fields[c], 4, 0, N, &cols[c]), 0);
             fmt_column_array(&cols[c], &arrays[c]);
         }
@@ -415,6 +477,8 @@ suite(void)
     TCase *tc = tcase_create("schema");
 
     tcase_add_test(tc, test_type_names_go_both_ways);
+    tcase_add_test(tc, test_type_names_have_parameters);
+    tcase_add_test(tc, test_parameters_that_cannot_be_are_kept);
     tcase_add_test(tc, test_refuses_what_is_no_type);
     tcase_add_test(tc, test_schema_finds_copies_and_sees_doubles);
     suite_add_tcase(s, tc);

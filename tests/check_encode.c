@@ -194,13 +194,12 @@ round_trips(const char *type, enum shape shape, int nulls)
     struct fmt_column c[BASE_ARRAY_LEN(lengths)];
     struct shard_array groups[BASE_ARRAY_LEN(lengths)];
     struct shard_error err;
-    enum shard_type t, elem;
+    struct shard_field f;
     char what[128];
-    bool nullable;
 
-    ck_assert_int_eq(fmt_type_parse(type, &t, &elem, &nullable, &err), 0);
+    ck_assert_int_eq(fmt_type_parse(type, &f, &err), 0);
     for (size_t i = 0; i < BASE_ARRAY_LEN(lengths); i++) {
-        fmt_column_init(&c[i], t, elem);
+        fmt_column_init_field(&c[i], &f);
         fill(&c[i], lengths[i], shape, nulls, 1 + lengths[i] + 100 * (uint64_t)shape);
         fmt_column_array(&c[i], &groups[i]);
     }
@@ -380,12 +379,11 @@ START_TEST(test_choice_fits_the_values)
 
     for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++) {
         const struct fmt_encode_opts plain = {.plain_only = true}, none = {.zstd_level = 0};
-        enum shard_type t, elem;
+        struct shard_field f;
         struct fmt_column c;
-        bool nullable;
 
-        ck_assert_int_eq(fmt_type_parse(cases[i].type, &t, &elem, &nullable, NULL), 0);
-        fmt_column_init(&c, t, elem);
+        ck_assert_int_eq(fmt_type_parse(cases[i].type, &f, NULL), 0);
+        fmt_column_init_field(&c, &f);
         fill(&c, 20000, cases[i].shape, 0, 5);
         ck_assert_msg(encodings_of(&c, &none) & cases[i].want, "%s %s", cases[i].type,
                       shape_names[cases[i].shape]);

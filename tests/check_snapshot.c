@@ -213,7 +213,7 @@ group_is_right(struct shard_dataset *ds, uint64_t group, const uint32_t *cols, u
         struct shard_array want;
         uint64_t row;
 
-        fmt_column_init(&c, f->type, f->elem);
+        fmt_column_init_field(&c, f);
         ck_assert_int_ge(fmt_util_fill(f, seed, info.row0, info.n_rows, &c), 0);
         fmt_column_array(&c, &want);
         ck_assert_msg(fmt_util_equal(shard_group_array(g, i), 0, &want, 0, info.n_rows, &row),
@@ -1050,7 +1050,7 @@ raw_root(const struct raw_fact *facts, size_t n)
 
 #define FORMAT                                                                                     \
     {                                                                                              \
-        "format", "shardline", 1, "", 0, 0                                                         \
+        "format", "shardline", 2, "", 0, 0                                                         \
     }
 #define FINGER                                                                                     \
     {                                                                                              \
@@ -1071,14 +1071,16 @@ START_TEST(test_hostile_roots_are_refused)
         {{FORMAT, FINGER, COLUMN}, 0, ""},
         {{FORMAT, FINGER, COLUMN, {"whatever", "x", 3, "y", 16, 0}}, 0, ""},
         {{FORMAT, FINGER, COLUMN, {"!deletes", "x", 3, "y", 16, 0}}, SHARD_EUNSUPPORTED, "deletes"},
-        {{{"format", "", 2, "", 0, 0}, FINGER, COLUMN}, SHARD_EUNSUPPORTED, "version 2"},
+        {{{"format", "", 1, "", 0, 0}, FINGER, COLUMN}, SHARD_EUNSUPPORTED, "version 1"},
+        {{{"format", "", 3, "", 0, 0}, FINGER, COLUMN}, SHARD_EUNSUPPORTED, "version 3"},
         {{FINGER, FORMAT, COLUMN}, SHARD_ECORRUPT, "first fact"},
         {{FORMAT, FORMAT, FINGER, COLUMN}, SHARD_ECORRUPT, "out of place"},
         {{FORMAT, COLUMN}, SHARD_ECORRUPT, "no fingerprint"},
         {{FORMAT, FINGER, FINGER, COLUMN}, SHARD_ECORRUPT, "two fingerprints"},
         {{FORMAT, FINGER}, SHARD_ECORRUPT, "no columns"},
         {{FORMAT, FINGER, COLUMN, COLUMN}, SHARD_ECORRUPT, "two columns"},
-        {{FORMAT, FINGER, {"column", "a", 0, "int33", 0, 0}}, SHARD_EUNSUPPORTED, "int33"},
+        {{FORMAT, FINGER, {"column", "a", 0, "int33<x>?", 0, 0}}, 0, ""},
+        {{FORMAT, FINGER, {"column", "a", 0, "\xff", 0, 0}}, SHARD_ECORRUPT, "column 0"},
         {{FORMAT, FINGER, {"column", "\xff", 0, "int32", 0, 0}}, SHARD_ECORRUPT, "column 0"},
         {{FORMAT, FINGER, {"column", "a\0b", 0, "int32", 0, 3}}, SHARD_ECORRUPT, "fact 2"},
         {{FORMAT, FINGER, {"column", "a", UINT64_MAX, "int32", 0, 0}}, SHARD_ECORRUPT, "column 0"},

@@ -91,6 +91,7 @@ def load_table(path):
     stored_len, raw_len, footer_hash = struct.unpack_from("<IIQ", trailer, 8)
     footer_off = len(data) - 64 - stored_len
     stored = data[footer_off : footer_off + stored_len]
+    check(struct.unpack_from("<H", header, 8)[0] == 2, "version of the format")
     check(hash64(header[:56], 0) == struct.unpack_from("<Q", header, 56)[0], "header")
     check(hash64(trailer[:48], len(data) - 64) == struct.unpack_from("<Q", trailer, 48)[0], "trailer")
     check(trailer[56:] == header[:8][::-1] == b"\x89SHD\r\n\x1a\n"[::-1], "magic")
@@ -109,9 +110,9 @@ def load_table(path):
     for c in columns:
         names.append(sections[1][at : at + c[5]].decode())
         at += c[5]
-    stored, raw, rows, _, kind = (
-        struct.unpack_from("<%dI" % n_pages, sections[3], 4 * n_pages * k) for k in range(5))
-    hashes = struct.unpack_from("<%dQ" % n_pages, sections[3], 20 * n_pages)
+    stored, raw, rows, _, _, kind = (
+        struct.unpack_from("<%dI" % n_pages, sections[3], 4 * n_pages * k) for k in range(6))
+    hashes = struct.unpack_from("<%dQ" % n_pages, sections[3], 24 * n_pages)
     chunks = struct.unpack("<%dI" % n_columns, sections[4])
 
     table, p, end = {name: [] for name in names}, 0, 64
@@ -142,7 +143,7 @@ def main(dataset):
     roots = sorted(os.listdir(os.path.join(dataset, "roots")))
     root, snapshot = load_table(os.path.join(dataset, "roots", roots[-1]))
     facts = list(zip(*(root[c] for c in ("kind", "name", "number", "bytes", "hash", "text"))))
-    check(facts[0][:3] == ("format", "shardline", 1), "format")
+    check(facts[0][:3] == ("format", "shardline", 2), "format")
     splits = {name: n for kind, name, n, _, _, _ in facts if kind == "split"}
     found, total = dict.fromkeys(splits, 0), 0
     for kind, path, n_rows, size, h, _ in facts:

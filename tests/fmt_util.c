@@ -194,27 +194,39 @@ fmt_util_group_rows(const struct fmt_util_spec *spec, uint32_t s, uint32_t g)
     return spec->vary ? most - (uint32_t)(next(&state) % (most / 2 + 1)) : most;
 }
 
+/* The next of "a:int32,b:tensor<int8,2,3>" at *p, ended with NUL; *p moves behind it, NULL behind
+ * the last one. */
+static char *
+item_of(char **p)
+{
+    char *item = *p, *q = item;
+
+    for (int depth = 0; *q && (*q != ',' || depth); q++)
+        depth += (*q == '<') - (*q == '>');
+    *p = *q ? q + 1 : NULL;
+    *q = '\0';
+    return item;
+}
+
 int
 fmt_util_schema(const char *columns, struct fmt_schema *ret, struct shard_error *err)
 {
-    char *text = strdup(columns), *save = NULL, *item;
+    char *text = strdup(columns), *next_item = text, *item;
     int r = text ? 0 : base_fail(err, -ENOMEM, "columns");
 
     fmt_schema_init(ret);
-    for (item = text ? strtok_r(text, ",", &save) : NULL; r >= 0 && item;
-         item = strtok_r(NULL, ",", &save)) {
+    while (r >= 0 && next_item && (item = item_of(&next_item))) {
         char *colon = strchr(item, ':');
-        enum shard_type type, elem;
-        bool nullable;
+        struct shard_field f = {.name = item};
 
         if (colon == NULL) {
             r = base_fail(err, SHARD_EPARSE, "a column without a type: %s", item);
             break;
         }
         *colon = '\0';
-        r = fmt_type_parse(colon + 1, &type, &elem, &nullable, err);
+        r = fmt_type_parse(colon + 1, &f, err);
         if (r >= 0) {
-            r = fmt_schema_add(ret, item, type, elem, nullable, 0);
+            r = fmt_schema_add_field(ret, &f);
             if (r < 0)
                 (void)base_fail(err, r, "column %s", item);
         }
@@ -264,7 +276,7 @@ maker_init(struct maker *m, int dirfd, const struct fmt_schema *schema,
     if (m->cols == NULL || m->arrays == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < schema->n_fields; i++)
-        fmt_column_init(&m->cols[i], schema->fields[i].type, schema->fields[i].elem);
+        fmt_column_init_field(&m->cols[i], &schema->fields[i]);
     return base_codec_new(&m->codec);
 }
 

@@ -26,7 +26,7 @@ loader_truth_load(struct loader_truth *t, const char *path)
     for (c = 0; c < t->n_columns; c++) {
         const struct shard_field *f = shard_dataset_field(t->ds, c);
 
-        fmt_column_init(&t->columns[c], f->type, f->elem);
+        fmt_column_init_field(&t->columns[c], f);
     }
     for (i = 0; i < shard_dataset_n_groups(t->ds); i++) {
         ck_assert_msg(shard_dataset_read_group(t->ds, i, NULL, 0, g, &err) == 0, "%s", err.text);

@@ -173,7 +173,7 @@ char *
 parsed_schema(const struct parsed *p)
 {
     struct base_buf buf = {0};
-    char type[32];
+    char type[SHARD_TYPE_NAME_MAX];
 
     for (uint32_t i = 0; i < p->plan->schema.n_fields; i++) {
         const struct shard_field *f = &p->plan->schema.fields[i];

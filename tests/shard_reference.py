@@ -163,6 +163,7 @@ class Shard:
             self.data = f.read()
         tail = self.data[-64:]
         check(tail[56:] == self.data[:8][::-1] == b"\n\x1a\n\r\x44\x48\x53\x89", "magic")
+        check(struct.unpack_from("<H", tail)[0] == 2, "version of the format")
         stored, raw, footer_hash = struct.unpack_from("<IIQ", tail, 8)
         check_hash(tail[:48], len(self.data) - 64, struct.unpack_from("<Q", tail, 48)[0])
         off = len(self.data) - 64 - stored
@@ -184,7 +185,7 @@ class Shard:
             self.columns.append((sections[1][pos:pos + name_len].decode(), kind, elem))
             pos += name_len
         self.groups = list(struct.iter_unpack("<QII", sections[2]))
-        self.pages = self.table(sections[3], n_pages, "IIIIIQ")
+        self.pages = self.table(sections[3], n_pages, "IIIQIQ")
         self.chunks = struct.unpack("<%dI" % (n_groups * n_cols), sections[4])
         self.pieces = self.table(sections.get(5, b""), n_pieces, "IIIQ")
 

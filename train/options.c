@@ -136,7 +136,7 @@ fail_columns(const struct shard_dataset *ds, const char *what, struct shard_erro
 
     for (uint32_t i = 0; i < shard_dataset_n_columns(ds) && r >= 0 && list.len < 400; i++) {
         const struct shard_field *f = shard_dataset_field(ds, i);
-        char type[32];
+        char type[SHARD_TYPE_NAME_MAX];
 
         r = base_buf_printf(&list, "%s%s:%s", i ? ", " : "", f->name,
                             shard_field_type_name(f, type));
@@ -212,7 +212,7 @@ check_column(const struct train_options *o, const struct shard_dataset *ds, cons
     static const char *const wanted[] = {"a string or binary column", "a sparse column",
                                          "a column of numbers"};
     const struct shard_field *f = find_field(ds, name);
-    char what[300], type[32];
+    char what[300], type[SHARD_TYPE_NAME_MAX];
 
     if (f == NULL) {
         (void)snprintf(what, sizeof(what), "there is no column \"%.200s\"", name);
@@ -318,7 +318,7 @@ static int
 resolve_label(struct train_options *o, const struct shard_dataset *ds, enum train_label_kind *kind,
               uint32_t *ret_col, struct shard_error *err)
 {
-    char what[300], type[32];
+    char what[300], type[SHARD_TYPE_NAME_MAX];
     const struct shard_field *f;
     int64_t col;
     int r = 0;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "lib/hash.h"
+#include "shardfmt/half.h"
+#include "shardfmt/schema.h"
 
 void
 train_features_done(struct train_features *f)
@@ -68,6 +70,10 @@ number_at(enum shard_type type, const void *values, uint64_t i)
         return (float)((const uint32_t *)values)[i];
     case SHARD_TYPE_UINT64:
         return (float)((const uint64_t *)values)[i];
+    case SHARD_TYPE_FLOAT16:
+        return fmt_float16(((const uint16_t *)values)[i]);
+    case SHARD_TYPE_BFLOAT16:
+        return fmt_bfloat16(((const uint16_t *)values)[i]);
     case SHARD_TYPE_FLOAT32:
         return ((const float *)values)[i];
     case SHARD_TYPE_FLOAT64:
@@ -84,7 +90,7 @@ train_source_takes(enum train_source_kind kind, enum shard_type type)
         return type == SHARD_TYPE_STRING || type == SHARD_TYPE_BINARY;
     if (kind == TRAIN_SOURCE_SPARSE)
         return type == SHARD_TYPE_SPARSE;
-    return type == SHARD_TYPE_BOOL || shard_type_size(type) > 0;
+    return type == SHARD_TYPE_BOOL || fmt_type_is_number(type);
 }
 
 static int

@@ -64,6 +64,7 @@ put_value(struct ingest_export *x, const struct shard_array *a, uint64_t row, ch
     case SHARD_TYPE_FLOAT32:
     case SHARD_TYPE_FLOAT64:
         return put_float(a, row, out);
+    case SHARD_TYPE_TENSOR:
     case SHARD_TYPE_LIST:
     case SHARD_TYPE_SPARSE:
     case SHARD_TYPE_BINARY:

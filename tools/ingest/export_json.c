@@ -7,6 +7,7 @@
 
 #include "lib/endian.h"
 #include "lib/fail.h"
+#include "shardfmt/half.h"
 #include "tools/ingest/export.h"
 #include "tools/ingest/extra.h"
 #include "tools/ingest/json_text.h"
@@ -77,6 +78,18 @@ print_number(enum shard_type t, const void *values, uint64_t i, char *out)
         return ingest_print_u64(v.u32, out);
     case SHARD_TYPE_UINT64:
         return ingest_print_u64(v.u64, out);
+    case SHARD_TYPE_TIMESTAMP:
+        return ingest_print_i64(v.i64, out);
+    case SHARD_TYPE_FLOAT16:
+        v.f32 = fmt_float16(v.u16);
+        if (isfinite(v.f32))
+            return ingest_print_float(v.f32, true, out);
+        break;
+    case SHARD_TYPE_BFLOAT16:
+        v.f32 = fmt_bfloat16(v.u16);
+        if (isfinite(v.f32))
+            return ingest_print_float(v.f32, true, out);
+        break;
     case SHARD_TYPE_FLOAT32:
         if (isfinite(v.f32))
             return ingest_print_float(v.f32, true, out);
@@ -104,6 +117,22 @@ put_numbers(enum shard_type t, const void *values, uint64_t from, uint64_t to, s
         if (i > from)
             base_buf_put(out, ",", 1);
         out->len += print_number(t, values, i, (char *)out->data + out->len);
+    }
+    return r < 0 ? r : base_buf_append(out, "]", 1);
+}
+
+static int
+put_strings(const struct shard_array *a, uint64_t from, uint64_t to, struct base_buf *out)
+{
+    const int32_t *ends = a->elem_offsets;
+    int r = base_buf_append(out, "[", 1);
+
+    for (uint64_t i = from; i < to && r == 0; i++) {
+        if (i > from)
+            r = base_buf_append(out, ",", 1);
+        if (r == 0)
+            r = ingest_json_put_string(out, (const char *)a->values + ends[i],
+                                       (size_t)(ends[i + 1] - ends[i]));
     }
     return r < 0 ? r : base_buf_append(out, "]", 1);
 }
@@ -165,7 +194,11 @@ ingest_export_value(const struct shard_array *a, uint64_t row, struct base_buf *
         return ingest_json_put_string(out, to > from ? (const char *)values + from : "", to - from);
     case SHARD_TYPE_BINARY:
         return put_binary(to > from ? values + from : NULL, to - from, out);
+    case SHARD_TYPE_TENSOR: /* flat; its shape is in the schema */
+        return put_numbers(a->elem, a->values, row * a->width, (row + 1) * a->width, out);
     case SHARD_TYPE_LIST:
+        if (a->elem == SHARD_TYPE_STRING)
+            return put_strings(a, from, to, out);
         return put_numbers(a->elem, a->values, from, to, out);
     case SHARD_TYPE_SPARSE:
         return put_sparse(a, from, to, out);

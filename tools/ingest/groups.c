@@ -101,7 +101,7 @@ group_new(struct ingest_groups *gs, struct ingest_lane *lane)
         return NULL;
     }
     for (uint32_t c = 0; c < n; c++)
-        fmt_column_init(&g->cols[c], lane->schema->fields[c].type, lane->schema->fields[c].elem);
+        fmt_column_init_field(&g->cols[c], &lane->schema->fields[c]);
     g->owner = gs;
     g->lane = lane;
     g->queued_end = &g->queued;

@@ -28,7 +28,7 @@ ingest_rows_new(const struct ingest_plan *plan, struct ingest_rows **ret)
     }
     r->n_cols = plan->schema.n_fields;
     for (uint32_t i = 0; i < r->n_cols; i++)
-        fmt_column_init(&r->cols[i], plan->schema.fields[i].type, plan->schema.fields[i].elem);
+        fmt_column_init_field(&r->cols[i], &plan->schema.fields[i]);
     *ret = r;
     return 0;
 }
@@ -102,7 +102,7 @@ ingest_parser_new(const struct ingest_plan *plan, struct ingest_parser **ret)
     if (p->spare == NULL)
         r = -ENOMEM;
     for (uint32_t i = 0; p->spare && i < plan->schema.n_fields; i++)
-        fmt_column_init(&p->spare[i], plan->schema.fields[i].type, plan->schema.fields[i].elem);
+        fmt_column_init_field(&p->spare[i], &plan->schema.fields[i]);
     if (r < 0) {
         ingest_parser_free(p);
         return r;

@@ -89,7 +89,7 @@ ingest_text_misfit(struct ingest_parser *p, uint32_t col, const char *text, size
                    size_t start, size_t end)
 {
     const struct shard_field *f = &p->plan->schema.fields[col];
-    char type[32];
+    char type[SHARD_TYPE_NAME_MAX];
 
     if (!p->plan->impl->strict && p->plan->extra >= 0)
         return put_extra(&p->row.extra, f->name, text, len);

@@ -47,7 +47,7 @@ static int
 reject_type(struct record *rec, uint32_t col, const struct ingest_json_node *node)
 {
     const struct shard_field *f = &rec->p->plan->schema.fields[col];
-    char type[32];
+    char type[SHARD_TYPE_NAME_MAX];
 
     return ingest_row_reject(&rec->p->row, INGEST_BAD_TYPE, f->name, rec->start, rec->end,
                              "%.*s%s does not fit column %s of type %s",

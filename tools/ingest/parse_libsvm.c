@@ -52,7 +52,7 @@ misfit(struct ingest_parser *p, uint32_t col, const struct ingest_svm_token *t, 
        size_t end)
 {
     const struct shard_field *f = &p->plan->schema.fields[col];
-    char type[32];
+    char type[SHARD_TYPE_NAME_MAX];
 
     return ingest_row_reject(&p->row, INGEST_BAD_TYPE, f->name, start, end,
                              "%.*s does not fit column %s of type %s: give --schema",

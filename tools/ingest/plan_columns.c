@@ -81,12 +81,24 @@ from_sample(const struct ingest_infer *in, struct ingest_columns *ret, struct sh
     return r < 0 ? base_fail(err, r, "the columns") : 0;
 }
 
+/* Whether the parsers make values of a type. */
+static bool
+type_readable(const struct shard_field *f)
+{
+    const enum shard_type number = f->elem ? f->elem : f->type;
+
+    return f->type != SHARD_TYPE_TIMESTAMP && f->type != SHARD_TYPE_TENSOR &&
+           number != SHARD_TYPE_FLOAT16 && number != SHARD_TYPE_BFLOAT16 &&
+           f->elem != SHARD_TYPE_STRING;
+}
+
 /* One "name:type" of --schema. */
 static int
 take_given(char *item, struct ingest_columns *ret, struct shard_error *err)
 {
     struct ingest_column column = {.path_column = -1};
-    char *colon, *end;
+    char *colon, *end, name[SHARD_TYPE_NAME_MAX];
+    struct shard_field field;
     int r;
 
     item += strspn(item, " \t\n");
@@ -96,10 +108,16 @@ take_given(char *item, struct ingest_columns *ret, struct shard_error *err)
     if (colon == NULL || colon == item)
         return base_fail(err, SHARD_EPARSE, "--schema: \"%s\" is not NAME:TYPE", item);
     *colon = '\0';
-    r = fmt_type_parse(colon + 1 + strspn(colon + 1, " "), &column.type, &column.elem,
-                       &column.nullable, err);
+    r = fmt_type_parse(colon + 1 + strspn(colon + 1, " "), &field, err);
     if (r < 0)
         return base_fail_in(err, r, "--schema");
+    if (!type_readable(&field))
+        return base_fail(err, SHARD_EUNSUPPORTED,
+                         "--schema: column %s: no parser reads the type %s yet", item,
+                         shard_field_type_name(&field, name));
+    column.type = field.type;
+    column.elem = field.elem;
+    column.nullable = field.nullable;
     if (columns_find(ret, item))
         return base_fail(err, SHARD_EPARSE, "--schema names column %s twice", item);
     if (strcmp(item, "_extra") == 0)

@@ -15,6 +15,7 @@
 #include "lib/fail.h"
 #include "lib/report.h"
 #include "loader/order.h"
+#include "shardfmt/schema.h"
 #include "tools/cli.h"
 #include "tools/shardtool/shardtool.h"
 
@@ -179,14 +180,27 @@ take_option(struct bench *b, struct cli_args *a, int id)
 
 #define NULL_HASH UINT64_C(0x6e756c6c6e756c6c)
 
+/* Lengths and bytes of the strings of a row. */
+static uint64_t
+hash_strings(const struct shard_array *a, uint64_t row)
+{
+    const int32_t *ends = a->elem_offsets;
+    uint64_t h = 0;
+
+    for (int32_t i = a->offsets[row]; i < a->offsets[row + 1]; i++)
+        h = loader_order_mix(h + base_hash64((const uint8_t *)a->values + ends[i],
+                                             (size_t)(ends[i + 1] - ends[i]), 0));
+    return h;
+}
+
 /* Every row's hash takes in its value in this column: the hash of its bytes, mixed with the column's
  * seed; that of a row is their sum, mixed. (XXH3 is seeded only afterwards: with a seed it derives a
  * secret for every value of over 240 bytes.) */
 static void
 hash_column(const struct shard_array *a, uint64_t seed, uint64_t *rows)
 {
-    const size_t size = shard_type_size(a->offsets ? a->elem : a->type);
-    const size_t elem = size ? size : 1;
+    const struct fmt_type is = fmt_type_of(a->type, a->elem);
+    const size_t elem = is.size, width = is.kind == FMT_KIND_TENSOR ? a->width : 1;
     uint64_t i;
 
     for (i = 0; i < a->n_rows; i++) {
@@ -196,13 +210,17 @@ hash_column(const struct shard_array *a, uint64_t seed, uint64_t *rows)
             rows[i] += loader_order_mix(NULL_HASH + seed);
             continue;
         }
-        if (a->offsets) {
+        if (is.kind == FMT_KIND_STRINGS) {
+            h = hash_strings(a, i);
+        } else if (a->offsets) {
             const size_t off = (size_t)a->offsets[i], n = (size_t)(a->offsets[i + 1] - a->offsets[i]);
 
             h = base_hash64((const uint8_t *)a->values + off * elem, n * elem, 0);
             if (a->indices)
                 h += loader_order_mix(base_hash64(a->indices + off, n * sizeof(*a->indices), 0));
-        } else if (a->type == SHARD_TYPE_BOOL) {
+        } else if (is.kind == FMT_KIND_TENSOR) {
+            h = base_hash64((const uint8_t *)a->values + i * width * elem, width * elem, 0);
+        } else if (is.kind == FMT_KIND_BIT) {
             h = ((const uint8_t *)a->values)[i >> 3] >> (i & 7) & 1;
         } else {
             h = 0;

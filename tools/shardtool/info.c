@@ -100,7 +100,7 @@ column_json(const struct info *in, uint32_t c)
 {
     struct shard_field f = in->s->schema.fields[c];
     const struct column *col = &in->columns[c];
-    char type[32];
+    char type[SHARD_TYPE_NAME_MAX];
 
     f.nullable = false; /* that is a field of its own */
     return json_pack("{s:o, s:s, s:b, s:I, s:I, s:o}", "name", cli_json_text(f.name), "type",
@@ -149,7 +149,7 @@ print_columns(const struct info *in)
     printf("\n%-32s %-18s %10s %10s  %s\n", "column", "type", "bytes", "raw", "encodings");
     for (uint32_t c = 0; c < in->s->schema.n_fields; c++) {
         const struct column *col = &in->columns[c];
-        char type[32], bytes[16], raw[16];
+        char type[SHARD_TYPE_NAME_MAX], bytes[16], raw[16];
 
         printf("%-32s %-18s %10s %10s ", in->s->schema.fields[c].name,
                shard_field_type_name(&in->s->schema.fields[c], type),

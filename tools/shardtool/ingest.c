@@ -48,7 +48,7 @@ static json_t *
 columns_json(const struct fmt_schema *s)
 {
     json_t *list = json_array();
-    char type[32];
+    char type[SHARD_TYPE_NAME_MAX];
 
     for (uint32_t i = 0; i < s->n_fields; i++) {
         struct shard_field f = s->fields[i];
@@ -102,7 +102,7 @@ print_row(const char *what, uint64_t n)
 static void
 print_schema(const struct fmt_schema *s)
 {
-    char type[32];
+    char type[SHARD_TYPE_NAME_MAX];
 
     fprintf(stderr, "columns:\n");
     for (uint32_t i = 0; i < s->n_fields; i++)

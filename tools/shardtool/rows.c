@@ -47,7 +47,7 @@ add_column(struct rows *rows, uint32_t col)
     const struct shard_field *f = shard_dataset_field(rows->ds, col);
 
     rows->cols[rows->n_cols++] = col;
-    return fmt_schema_add(&rows->schema, f->name, f->type, f->elem, f->nullable, f->flags);
+    return fmt_schema_add_field(&rows->schema, f);
 }
 
 /* Find the columns of "a,b". */

@@ -23,7 +23,7 @@ static json_t *
 column_json(const struct shard_field *field)
 {
     struct shard_field f = *field;
-    char type[32];
+    char type[SHARD_TYPE_NAME_MAX];
 
     f.nullable = false; /* that is a field of its own */
     return json_pack("{s:o, s:s, s:b}", "name", cli_json_text(f.name), "type",
@@ -52,7 +52,7 @@ cmd_schema(int argc, char **argv)
     struct shard_error err;
     const char *path;
     struct cli_args a;
-    char type[32];
+    char type[SHARD_TYPE_NAME_MAX];
     int id, status = CLI_OK;
 
     cli_args_init(&a, &usage, argc, argv);

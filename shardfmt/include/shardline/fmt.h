@@ -35,22 +35,41 @@ enum shard_type {
     SHARD_TYPE_UINT16 = 7,
     SHARD_TYPE_UINT32 = 8,
     SHARD_TYPE_UINT64 = 9,
-    SHARD_TYPE_FLOAT32 = 12, /* 10, 11: float16 and bfloat16, to come */
+    SHARD_TYPE_FLOAT16 = 10,  /* IEEE 754 binary16 */
+    SHARD_TYPE_BFLOAT16 = 11, /* the upper half of a float32 */
+    SHARD_TYPE_FLOAT32 = 12,
     SHARD_TYPE_FLOAT64 = 13,
     SHARD_TYPE_STRING = 16, /* UTF-8 */
     SHARD_TYPE_BINARY = 17,
-    /* 20: timestamp, 21: fixed-shape tensor, to come */
-    SHARD_TYPE_LIST = 24,   /* of any length, of a number type */
-    SHARD_TYPE_SPARSE = 25, /* (index, value) pairs, indices uint32 and ascending */
+    SHARD_TYPE_TIMESTAMP = 20, /* int64 units since 1970-01-01T00:00:00Z */
+    SHARD_TYPE_TENSOR = 21,    /* of a number type and a fixed shape, row-major */
+    SHARD_TYPE_LIST = 24,      /* of any length, of a number type or of strings */
+    SHARD_TYPE_SPARSE = 25,    /* (index, value) pairs, indices uint32 and ascending */
 };
+
+/* What a timestamp counts. On disk, too. */
+enum shard_unit {
+    SHARD_UNIT_S = 0,
+    SHARD_UNIT_MS = 1,
+    SHARD_UNIT_US = 2,
+    SHARD_UNIT_NS = 3,
+};
+
+#define SHARD_DIMS_MAX 8
 
 /* One column of a schema. Borrowed from the dataset; valid until it is closed. */
 struct shard_field {
     const char *name;      /* UTF-8, dotted where it came from a nested object */
-    enum shard_type type;
-    enum shard_type elem;  /* of a list's elements, a sparse vector's values; else 0 */
+    enum shard_type type;  /* 0: one that this build does not even know by name, see params */
+    enum shard_type elem;  /* of lists, sparse vectors and tensors: what they hold; else 0 */
     bool nullable;
+    uint8_t unit;          /* of a timestamp: enum shard_unit; else 0 */
+    uint8_t n_dims;        /* of a tensor: 1 to SHARD_DIMS_MAX; else 0 */
     uint32_t flags;        /* SHARD_FIELD_* */
+    uint32_t dims[SHARD_DIMS_MAX]; /* of a tensor, n_dims of them, the last one varying fastest */
+    const void *params;    /* NULL in all columns that this build can read. Else what it does not
+                            * understand of the type: where type is 0 the type's name as text, */
+    uint32_t params_len;   /* else the parameters as they stand in the shard. Bytes of it */
 };
 
 /* The column _extra: JSON text of what the typed columns of the row cannot reproduce. */
@@ -65,26 +84,38 @@ struct shard_field {
  *   bool            bits, LSB first        -                      -
  *   numbers         T[n_rows]              -                      -
  *   string, binary  bytes                  of each value in bytes -
+ *   tensor          elem[n_rows * width]   -                      -
  *   list            elem[n_values]         in elements            -
+ *   list<string>    bytes                  in elements            -
  *   sparse          elem[n_values]         in elements            uint32[n_values]
  *
- * A null row has zero bits and no bytes or elements. offsets[0] is 0. */
+ * Numbers are integers, floats (float16 and bfloat16 as their 2 bytes) and
+ * timestamps (int64). Element i of a list<string> is the bytes from elem_offsets[i] to
+ * elem_offsets[i + 1] of values. A null row has zero bits and no bytes or elements; that of a tensor
+ * has zeros. offsets[0] and elem_offsets[0] are 0. */
 struct shard_array {
     enum shard_type type, elem;
+    uint32_t width;           /* elements per row of a tensor; else 0 */
+    uint32_t reserved;
     uint64_t n_rows;
     uint64_t n_nulls;
-    uint64_t n_values;        /* elements in values (bytes for string and binary) */
+    uint64_t n_values;        /* elements in values (bytes for string and binary; strings for
+                               * list<string>) */
     const uint8_t *validity;  /* bits, 1 = present; NULL where no row is null */
     const int32_t *offsets;
     const uint32_t *indices;
     const void *values;
+    const int32_t *elem_offsets; /* n_values + 1, list<string> only; else NULL */
 };
 
-/* Size in bytes of one number of a type (bool: 0, string, binary, list, sparse: 0). */
+/* Size in bytes of one number of a type; 0 for types that are no number: bool, string, binary,
+ * tensor, list, sparse. */
 SHARD_API size_t shard_type_size(enum shard_type type);
-/* How a field's type is written: "int32", "list<float32>", "sparse<float32>?" (? = nullable).
- * Into ret (at most 32 bytes with NUL); returns ret. */
-SHARD_API char *shard_field_type_name(const struct shard_field *f, char ret[32]);
+#define SHARD_TYPE_NAME_MAX 128
+/* How a field's type is written: "int32", "list<float32>", "sparse<float32>?" (? = nullable),
+ * "timestamp[ms]", "tensor<uint8,28,28>". Into ret (cut to SHARD_TYPE_NAME_MAX bytes with NUL);
+ * returns ret. */
+SHARD_API char *shard_field_type_name(const struct shard_field *f, char ret[SHARD_TYPE_NAME_MAX]);
 
 /* ---------------------------------------------------------------------------------- dataset */
 
