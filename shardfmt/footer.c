@@ -16,6 +16,7 @@
 #include "lib/fail.h"
 #include "lib/fs.h"
 #include "shardfmt/footer_write.h"
+#include "shardfmt/manifest.h"
 
 void
 fmt_footer_free(struct fmt_footer *f)
@@ -30,6 +31,7 @@ fmt_footer_free(struct fmt_footer *f)
     free(f->piece_first);
     free(f->stats);
     free(f->encodings);
+    free(f->origin.split);
     free(f);
 }
 
@@ -433,6 +435,32 @@ pages_place(const struct parser *p, struct fmt_page *pages, uint32_t n, uint64_t
     return 0;
 }
 
+static int
+origin_parse(struct parser *p)
+{
+    struct base_cursor *c = &p->section[FMT_SECTION_ORIGIN];
+    struct fmt_origin *o = &p->f->origin;
+    const uint8_t *name;
+    size_t len;
+
+    if (!p->present[FMT_SECTION_ORIGIN])
+        return 0;
+    if (base_cursor_left(c) < FMT_ORIGIN_HEAD)
+        return fail_corrupt(p, "the origin is too short");
+    o->row0 = base_cursor_u64(c);
+    o->split_index = base_cursor_u32(c);
+    len = base_cursor_left(c);
+    name = base_cursor_bytes(c, len);
+    if (name == NULL || len > FMT_SPLIT_MAX || memchr(name, 0, len))
+        return fail_corrupt(p, "the origin's split has no name that can be");
+    o->split = strndup((const char *)name, len);
+    if (o->split == NULL)
+        return fail_memory(p);
+    if (len && !fmt_split_name_ok(o->split))
+        return fail_corrupt(p, "the origin's split has no name that can be");
+    return 0;
+}
+
 /* Where every piece and page stands: a group's follow each other from its start. */
 static int
 places_compute(struct parser *p)
@@ -547,6 +575,8 @@ footer_parse(struct parser *p, const uint8_t *raw, size_t raw_len)
         r = places_compute(p);
     if (r == 0)
         r = stats_parse(p);
+    if (r == 0)
+        r = origin_parse(p);
     return r < 0 ? r : encodings_parse(p);
 }
 

@@ -30,6 +30,7 @@ sections_measure(const struct fmt_footer_parts *p, uint64_t len[FMT_SECTION_LAST
     len[FMT_SECTION_PIECES] = (uint64_t)p->n_pieces * FMT_PIECE_ENTRY;
     len[FMT_SECTION_STATS] = p->stats ? n_chunks * FMT_STATS_ENTRY : 0;
     len[FMT_SECTION_ENCODINGS] = (uint64_t)p->schema->n_fields * sizeof(uint32_t);
+    len[FMT_SECTION_ORIGIN] = p->origin->split ? FMT_ORIGIN_HEAD + strlen(p->origin->split) : 0;
 }
 
 /* Sections that would be empty are left out, but for those that every footer has. */
@@ -174,6 +175,11 @@ fmt_footer_write(const struct fmt_footer_parts *p, struct base_buf *b)
     if (p->stats)
         put_stats(b, p->stats, n_chunks);
     PUT_ARRAY(put32, p->schema->n_fields, p->encodings[i]);
+    if (p->origin->split) {
+        put64(b, p->origin->row0);
+        put32(b, p->origin->split_index);
+        base_buf_put(b, p->origin->split, strlen(p->origin->split));
+    }
     return 0;
 }
 

@@ -20,6 +20,7 @@ struct fmt_footer_parts {
     const uint32_t *chunk_pages;         /* n_groups * n_columns: pages of each chunk */
     const struct fmt_chunk_stats *stats; /* n_groups * n_columns, or NULL */
     const uint32_t *encodings;           /* n_columns */
+    const struct fmt_origin *origin;     /* split NULL: not written */
 };
 
 /* Bytes of the footer before zstd, in 64 bits so that a limit can be held against it. */

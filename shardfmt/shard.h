@@ -20,6 +20,14 @@ struct fmt_shard_info {
     struct base_hash128 hash;     /* content hash: header, footer, trailer */
 };
 
+/* Where a shard's rows belong, as far as its writer knew: what `recover` goes by where no segment
+ * tells. */
+struct fmt_origin {
+    char *split;          /* owned; "" in quarantine files; NULL: not known */
+    uint32_t split_index; /* its place among the splits of the snapshot */
+    uint64_t row0;        /* the shard's first row, counted within the split */
+};
+
 /* Write to dirfd/path, which must not exist. */
 SHARD_NODISCARD int fmt_writer_open(int dirfd, const char *path, const struct fmt_schema *s,
                                     const struct fmt_encode_opts *opts,
@@ -27,6 +35,9 @@ SHARD_NODISCARD int fmt_writer_open(int dirfd, const char *path, const struct fm
 /* Append a row group. Does not take ownership of im, but sets its page offsets and hashes. */
 SHARD_NODISCARD int fmt_writer_append(struct fmt_writer *w, struct fmt_image *im,
                                       struct shard_error *err);
+/* Before fmt_writer_finish(): note in the shard where its rows belong. Copies split. */
+SHARD_NODISCARD int fmt_writer_set_origin(struct fmt_writer *w, const char *split,
+                                          uint32_t split_index, uint64_t row0);
 uint64_t fmt_writer_bytes(const struct fmt_writer *w); /* written so far */
 uint64_t fmt_writer_rows(const struct fmt_writer *w);
 /* Footer, trailer, fsync, close. The writer can then only be freed. */
@@ -49,6 +60,7 @@ struct fmt_footer {
     uint32_t n_pages, n_pieces;
     struct fmt_chunk_stats *stats; /* n_groups * n_columns, or NULL */
     uint32_t *encodings;           /* n_columns: bit sets */
+    struct fmt_origin origin;      /* split NULL where the file does not say */
     struct base_hash128 hash;      /* content hash, computed while loading */
     uint64_t memory;               /* bytes that the footer holds */
     uint64_t footer_off;           /* where the pages have ended */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/arith.h"
@@ -30,6 +31,7 @@ struct fmt_writer {
     struct base_buf chunk_pages; /* uint32 */
     struct base_buf stats;       /* struct fmt_chunk_stats */
     uint32_t *encodings;         /* n_columns */
+    struct fmt_origin origin;
 };
 
 static const struct fmt_version version = {.major = FMT_MAJOR, .minor = FMT_MINOR};
@@ -147,6 +149,7 @@ writer_parts(const struct fmt_writer *w, struct fmt_footer_parts *ret)
         .chunk_pages = (const void *)w->chunk_pages.data,
         .stats = w->stats.len ? (const void *)w->stats.data : NULL,
         .encodings = w->encodings,
+        .origin = &w->origin,
     };
 }
 
@@ -177,6 +180,18 @@ fmt_writer_append(struct fmt_writer *w, struct fmt_image *im, struct shard_error
         r = writer_put(w, im->bytes.data, im->bytes.len, err);
     w->failed = r;
     return r;
+}
+
+int
+fmt_writer_set_origin(struct fmt_writer *w, const char *split, uint32_t split_index, uint64_t row0)
+{
+    char *copy = strdup(split);
+
+    if (copy == NULL)
+        return -ENOMEM;
+    free(w->origin.split);
+    w->origin = (struct fmt_origin){copy, split_index, row0};
+    return 0;
 }
 
 uint64_t
@@ -277,6 +292,7 @@ fmt_writer_free(struct fmt_writer *w)
         (void)close(w->fd);
     free(w->path);
     free(w->encodings);
+    free(w->origin.split);
     fmt_schema_done(&w->schema);
     base_buf_done(&w->groups);
     base_buf_done(&w->pages);

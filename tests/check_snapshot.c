@@ -845,36 +845,39 @@ END_TEST
 START_TEST(test_wrong_shard_file_is_named)
 {
     /* Numbers without any order, in enough shards that two have the same size. */
-    const struct fmt_util_spec spec = {.columns = "u:uint64,d:float64", .n_shards = 24, .seed = 2};
+    const struct fmt_util_spec spec = {.columns = "u:uint64,d:float64", .n_shards = 60, .seed = 2};
     struct base_buf mine = {0}, other = {0};
     const struct fmt_shard_entry *e;
     struct shard_dataset *ds;
     struct shard_group *g;
     const char *path;
-    uint32_t twin = 0;
+    uint32_t one = 0, twin = 0;
 
     must_ok(fmt_util_make(dir, &spec, &err));
     must_ok(shard_dataset_open(dir, &ds, &err));
     ck_assert_int_eq(shard_group_new(&g), 0);
     e = fmt_dataset_snapshot(ds)->shards;
-    while (twin < 24 && (twin == 1 || e[twin].file_bytes != e[1].file_bytes))
-        twin++;
-    ck_assert_uint_lt(twin, 24);
-    path = e[1].path;
+    while (twin == one || e[twin].file_bytes != e[one].file_bytes) {
+        if (++twin < 60)
+            continue;
+        twin = 0;
+        ck_assert_uint_lt(++one, 60);
+    }
+    path = e[one].path;
     fmt_util_read(dirfd_, path, &mine);
     fmt_util_read(dirfd_, e[twin].path, &other);
 
     ck_assert_int_eq(unlinkat(dirfd_, path, 0), 0);
-    must_fail(shard_dataset_read_group(ds, 1, NULL, 0, g, &err), -ENOENT, path);
+    must_fail(shard_dataset_read_group(ds, one, NULL, 0, g, &err), -ENOENT, path);
     fmt_util_write(dirfd_, path, mine.data, mine.len - 1);
-    must_fail(shard_dataset_read_group(ds, 1, NULL, 0, g, &err), SHARD_ETRUNC, path);
+    must_fail(shard_dataset_read_group(ds, one, NULL, 0, g, &err), SHARD_ETRUNC, path);
     fmt_util_write(dirfd_, path, mine.data, mine.len + 1);
-    must_fail(shard_dataset_read_group(ds, 1, NULL, 0, g, &err), SHARD_ECORRUPT, path);
+    must_fail(shard_dataset_read_group(ds, one, NULL, 0, g, &err), SHARD_ECORRUPT, path);
     /* Another shard of the same dataset, whole and sound: */
     fmt_util_write(dirfd_, path, other.data, other.len);
-    must_fail(shard_dataset_read_group(ds, 1, NULL, 0, g, &err), SHARD_ECHECKSUM, path);
+    must_fail(shard_dataset_read_group(ds, one, NULL, 0, g, &err), SHARD_ECHECKSUM, path);
     fmt_util_write(dirfd_, path, mine.data, mine.len);
-    must_ok(shard_dataset_read_group(ds, 1, NULL, 0, g, &err)); /* and it goes on */
+    must_ok(shard_dataset_read_group(ds, one, NULL, 0, g, &err)); /* and it goes on */
     base_buf_done(&mine);
     base_buf_done(&other);
     shard_group_free(g);

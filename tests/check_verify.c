@@ -306,7 +306,7 @@ END_TEST
 /* Two sound shards of the same size that changed places. */
 START_TEST(test_swapped_shards_are_both_found)
 {
-    const struct fmt_util_spec spec = {.columns = "u:uint64,d:float64", .n_shards = 24, .seed = 4};
+    const struct fmt_util_spec spec = {.columns = "u:uint64,d:float64", .n_shards = 60, .seed = 4};
     struct fmt_verify_result res;
     struct told t;
     size_t a, b;

@@ -14,6 +14,7 @@
 
 #include "lib/fail.h"
 #include "lib/fs.h"
+#include "shardfmt/manifest.h"
 #include "shardfmt/rowhash.h"
 
 static const struct fmt_util_spec spec_default = {0};
@@ -320,7 +321,8 @@ make_group(struct maker *m, struct fmt_writer *w, uint64_t seed, uint32_t n_rows
 
 /* A shard of n_groups row groups in its place; its path and facts. */
 static int
-make_shard(struct maker *m, const char *folder, const char *label, uint64_t seed,
+make_shard(struct maker *m, const char *folder, const char *label, uint32_t split_index,
+           uint64_t row0, uint64_t seed,
            const uint32_t *rows, uint32_t n_groups, char ret_path[256],
            struct fmt_shard_info *ret_info, struct shard_error *err)
 {
@@ -332,6 +334,8 @@ make_shard(struct maker *m, const char *folder, const char *label, uint64_t seed
     if (r < 0)
         return r;
     r = fmt_writer_open(m->dirfd, tmp, m->schema, &m->opts, &w, err);
+    if (r >= 0)
+        r = fmt_writer_set_origin(w, label, split_index, row0);
     for (uint32_t g = 0; r >= 0 && g < n_groups; g++)
         r = make_group(m, w, seed, rows[g], err);
     if (r >= 0)
@@ -369,7 +373,7 @@ make_rejects(int dirfd, const struct fmt_util_spec *spec, struct fmt_snapshot *s
         return base_fail(err, r, "quarantine");
     r = maker_init(&m, dirfd, &schema, spec, 0);
     if (r >= 0)
-        r = make_shard(&m, FMT_DIR_QUARANTINE, "", spec->seed, &spec->n_rejects, 1, path, &info,
+        r = make_shard(&m, FMT_DIR_QUARANTINE, "", 0, 0, spec->seed, &spec->n_rejects, 1, path, &info,
                        err);
     if (r >= 0) {
         r = fmt_snapshot_add_reject(s, path, &info);
@@ -393,11 +397,16 @@ make_shards(struct maker *m, const struct fmt_util_spec *spec, struct fmt_snapsh
     for (uint32_t i = 0; r >= 0 && i < or_default(spec->n_shards, 1); i++) {
         struct fmt_shard_info info = {0};
         char path[256], split[64];
+        int64_t k;
 
         for (uint32_t g = 0; g < n_groups; g++)
             rows[g] = fmt_util_group_rows(spec, i, g);
         split_name(spec->splits ? spec->splits : "train", i, split);
-        r = make_shard(m, FMT_DIR_SHARDS, split, spec->seed, rows, n_groups, path, &info, err);
+        k = fmt_snapshot_split(s, split, true);
+        if (k < 0)
+            abort();
+        r = make_shard(m, FMT_DIR_SHARDS, split, (uint32_t)k, s->splits[k].n_rows, spec->seed, rows,
+                       n_groups, path, &info, err);
         if (r >= 0) {
             r = fmt_snapshot_add_shard(s, path, split, &info);
             if (r < 0)

@@ -237,6 +237,17 @@ lane_finish_shard(struct ingest_groups *gs, struct ingest_lane *lane, struct sha
     return r;
 }
 
+/* Rows of the lane's finished shards. */
+static uint64_t
+lane_rows(const struct ingest_lane *lane)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < lane->n_shards; i++)
+        n += lane->shards[i].info.n_rows;
+    return n;
+}
+
 static int
 write_group(struct ingest_groups *gs, struct ingest_group *g, struct shard_error *err)
 {
@@ -251,6 +262,9 @@ write_group(struct ingest_groups *gs, struct ingest_group *g, struct shard_error
         if (r == 0)
             r = fmt_writer_open(gs->dirfd, lane->tmp_path, lane->schema, &gs->encode,
                                 &lane->writer, err);
+        if (r == 0)
+            r = fmt_writer_set_origin(lane->writer, lane->label, (uint32_t)(lane - gs->lanes),
+                                      lane_rows(lane));
         if (r < 0)
             return r;
     }
