@@ -13,9 +13,12 @@
 #include "lib/compiler.h"
 #include "lib/endian.h"
 #include "shardfmt/bitpack.h"
+#include "shardfmt/delta.h"
 
-#define SAMPLE_RUNS  4u    /* evenly spread runs of one block of values each */
-#define SAMPLE_BYTES 16384u /* of bytes: as many, in four runs */
+#define SAMPLE_RUNS      4u     /* evenly spread runs of neighbouring values */
+#define SAMPLE_RUN_MAX   4096u  /* values of a run: a 64th of all, but one block at least */
+#define SAMPLE_BYTES     16384u /* of bytes: as many, in four runs */
+#define DECODE_WEIGHT    64u    /* so many bytes that zstd has to give weigh as one in the file */
 
 /* Runs of run_len things of size bytes, of n in all, into e->sample. Returns how many things. */
 static int64_t
@@ -65,122 +68,129 @@ fmt_cost_bytes(struct fmt_encoder *e, const void *data, size_t len)
     return stored < 0 ? stored : (int64_t)base_muldiv_u64(len, (uint64_t)stored, (uint64_t)n);
 }
 
-/* ------------------------------------------------------------------------------ narrow plain */
+/* ----------------------------------------------------------------------------------- numbers */
 
-/* The fewest bytes that hold every value from lo to hi, extended with zeros or their sign. */
-static size_t
-narrow_size(uint64_t lo, uint64_t hi, size_t size, bool is_signed)
+/* What the sample says of one way to store it. */
+struct trial {
+    struct fmt_ints_way way;
+    uint64_t raw, stored; /* bytes before and after zstd */
+    uint64_t cost;        /* stored, and what decoding takes */
+};
+
+/* Where zstd does nothing, decoding is many times as fast: it weighs nothing. */
+static uint64_t
+weigh(uint64_t raw, uint64_t stored)
 {
-    for (size_t k = 1; k < size; k *= 2) {
-        const unsigned bits = 8 * (unsigned)k;
-
-        if (is_signed ? (int64_t)lo >= -(INT64_C(1) << (bits - 1)) &&
-                            (int64_t)hi < INT64_C(1) << (bits - 1)
-                      : hi >> bits == 0)
-            return k;
-    }
-    return size;
+    return stored + (stored < raw ? raw / DECODE_WEIGHT : 0);
 }
 
-#define NARROW(from, to)                                                                           \
-    for (size_t i = 0; i < n; i++) {                                                               \
-        from v;                                                                                    \
-        to x;                                                                                      \
-        memcpy(&v, p + i * sizeof(v), sizeof(v));                                                  \
-        x = (to)v;                                                                                 \
-        memcpy(dst + i * sizeof(x), &x, sizeof(x));                                                \
-    }
-
-void
-fmt_narrow(const void *values, size_t size, size_t n, size_t narrow, uint8_t *dst)
-{
-    const uint8_t *p = values;
-
-    switch (size * 16 + narrow) {
-    case 2 * 16 + 1:
-        NARROW(uint16_t, uint8_t);
-        break;
-    case 4 * 16 + 1:
-        NARROW(uint32_t, uint8_t);
-        break;
-    case 4 * 16 + 2:
-        NARROW(uint32_t, uint16_t);
-        break;
-    case 8 * 16 + 1:
-        NARROW(uint64_t, uint8_t);
-        break;
-    case 8 * 16 + 2:
-        NARROW(uint64_t, uint16_t);
-        break;
-    case 8 * 16 + 4:
-        NARROW(uint64_t, uint32_t);
-        break;
-    default:
-        if (n)
-            memcpy(dst, p, n * size);
-        break;
-    }
-}
-
-/* ---------------------------------------------------------------------------------- integers */
-
-/* Stored size of a sample of n values packed, and plain at narrow bytes each. */
+/* n values of the sample, stored one way; *best is kept where that is no dearer. */
 static int
-try_both(struct fmt_encoder *e, size_t size, bool is_signed, size_t n, size_t narrow,
-         int64_t *ret_packed, int64_t *ret_plain)
+try_way(struct fmt_encoder *e, enum fmt_encoding enc, struct fmt_ints_kind kind, const void *values,
+        size_t n, struct trial *best)
 {
-    const size_t len = fmt_for_size(e->sample.data, size, is_signed, n);
+    const struct fmt_ints_way way = {.encoding = (uint8_t)enc};
+    int64_t stored;
+    uint64_t cost;
+    int r;
 
     base_buf_reset(&e->packed);
-    if (base_buf_reserve(&e->packed, BASE_MAX(len, n * narrow)) < 0)
+    r = fmt_ints_append(&e->packed, &e->scratch, way, kind, values, n);
+    if (r < 0)
+        return r;
+    stored = trial_size(e, e->packed.data, e->packed.len);
+    if (stored < 0)
+        return (int)stored;
+    cost = weigh(e->packed.len, (uint64_t)stored);
+    if (cost < best->cost)
+        *best = (struct trial){way, BASE_MIN(best->raw, e->packed.len), (uint64_t)stored, cost};
+    else
+        best->raw = BASE_MIN(best->raw, e->packed.len);
+    return 0;
+}
+
+/* Every way but differences, if it may pay. */
+static int
+try_simple(struct fmt_encoder *e, struct fmt_ints_kind kind, const void *values, size_t n,
+           struct trial *best)
+{
+    const bool zstd = e->opts->zstd_level != 0;
+    size_t k = kind.size;
+    uint64_t lo, hi;
+    int r = 0;
+
+    *best = (struct trial){.raw = UINT64_MAX, .cost = UINT64_MAX};
+    if (kind.is_int) {
+        (void)fmt_for_measure(values, kind.size, kind.is_signed, n, &lo, &hi);
+        k = fmt_ints_narrowest(lo, hi, kind.size, kind.is_signed);
+        r = try_way(e, FMT_ENC_FOR, kind, values, n, best);
+    }
+    if (r == 0)
+        r = try_way(e, FMT_ENC_PLAIN, kind, values, n, best);
+    if (r == 0 && k > 1 && (zstd || k == 3 || (k > 4 && k < kind.size)))
+        r = try_way(e, FMT_ENC_BSS, kind, values, n, best);
+    if (r == 0 && fmt_rle_runs(values, kind.size, n) <= n / 2)
+        r = try_way(e, FMT_ENC_RLE, kind, values, n, best);
+    return r;
+}
+
+/* Differences, where they take fewer bits than the values. The sample's runs are apart. */
+static int
+try_delta(struct fmt_encoder *e, struct fmt_ints_kind kind, size_t run_len, size_t n,
+          struct trial *best)
+{
+    const size_t size = kind.size, packed = fmt_for_size(e->sample.data, size, kind.is_signed, n);
+    struct trial t;
+    int r;
+
+    base_buf_reset(&e->deltas);
+    if (base_buf_reserve(&e->deltas, n * size) < 0)
         return -ENOMEM;
-    fmt_for_encode(e->sample.data, size, is_signed, n, e->packed.data);
-    *ret_packed = trial_size(e, e->packed.data, len);
-    if (*ret_packed < 0)
-        return (int)*ret_packed;
-    fmt_narrow(e->sample.data, size, n, narrow, e->packed.data);
-    *ret_plain = trial_size(e, e->packed.data, n * narrow);
-    return *ret_plain < 0 ? (int)*ret_plain : 0;
+    for (size_t i = 0; i < n; i += run_len)
+        (void)fmt_delta_split(e->sample.data + i * size, size, BASE_MIN(run_len, n - i),
+                              e->deltas.data + i * size);
+    kind.is_signed = true;
+    if (fmt_for_size(e->deltas.data, size, true, n) >= packed)
+        return 0;
+    r = try_simple(e, kind, e->deltas.data, n, &t);
+    if (r == 0 && t.cost < best->cost) {
+        t.raw = BASE_MIN(t.raw, best->raw);
+        *best = t;
+        best->way = (struct fmt_ints_way){FMT_ENC_DELTA, t.way.encoding};
+    }
+    return r;
 }
 
 int
-fmt_plan_ints(struct fmt_encoder *e, const void *values, size_t size, bool is_signed, size_t n,
-              struct fmt_int_plan *ret)
+fmt_plan_numbers(struct fmt_encoder *e, const void *values, struct fmt_ints_kind kind, size_t n,
+                 struct fmt_plan *ret)
 {
     const uint8_t *v = values;
-    size_t narrow, packed_len;
-    int64_t sampled, packed = 0, plain = 0;
-    uint64_t lo, hi;
+    const size_t size = kind.size;
+    struct trial best;
+    int64_t sampled;
+    size_t run_len;
     int r;
 
-    *ret = (struct fmt_int_plan){FMT_ENC_PLAIN, (uint8_t)size, n * size, n * size};
+    *ret = (struct fmt_plan){{FMT_ENC_PLAIN, 0}, n * size, n * size};
     if (e->opts->plain_only || n == 0)
         return 0;
     if (memcmp(v, v + size, (n - 1) * size) == 0) {
-        *ret = (struct fmt_int_plan){FMT_ENC_CONST, (uint8_t)size, size, size};
+        *ret = (struct fmt_plan){{FMT_ENC_CONST, 0}, size, size};
         return 0;
     }
-    packed_len = fmt_for_measure(v, size, is_signed, n, &lo, &hi);
-    narrow = narrow_size(lo, hi, size, is_signed);
-    *ret = (struct fmt_int_plan){FMT_ENC_PLAIN, (uint8_t)narrow, BASE_MIN(n * narrow, packed_len),
-                                 n * narrow};
-    if (e->opts->zstd_level == 0) {
-        if (packed_len < n * narrow)
-            *ret = (struct fmt_int_plan){FMT_ENC_FOR, (uint8_t)size, packed_len, packed_len};
-        return 0;
-    }
-    sampled = sample_take(e, v, size, n, FMT_FOR_BLOCK);
+    run_len = BASE_MIN(base_align_up(n / (16 * SAMPLE_RUNS), FMT_FOR_BLOCK), SAMPLE_RUN_MAX);
+    run_len = BASE_MAX(run_len, FMT_FOR_BLOCK);
+    sampled = sample_take(e, v, size, n, run_len);
     if (sampled < 0)
         return (int)sampled;
-    r = try_both(e, size, is_signed, (size_t)sampled, narrow, &packed, &plain);
+    r = try_simple(e, kind, e->sample.data, (size_t)sampled, &best);
+    if (r == 0 && kind.is_int)
+        r = try_delta(e, kind, run_len, (size_t)sampled, &best);
     if (r < 0)
         return r;
-    /* Packed values decode several times as fast as zstd does: a near tie is theirs. */
-    if (packed_len < n * narrow && packed <= plain + plain / 32) {
-        ret->encoding = FMT_ENC_FOR;
-        ret->size = (uint8_t)size;
-        plain = packed;
-    }
-    ret->cost = base_muldiv_u64(n, (uint64_t)plain, (uint64_t)sampled);
+    ret->way = best.way;
+    ret->raw = base_muldiv_u64(n, best.raw, (uint64_t)sampled);
+    ret->cost = base_muldiv_u64(n, best.stored, (uint64_t)sampled);
     return 0;
 }

@@ -36,6 +36,8 @@ fmt_encoder_done(struct fmt_encoder *e)
     base_buf_done(&e->sample);
     base_buf_done(&e->trial);
     base_buf_done(&e->packed);
+    base_buf_done(&e->deltas);
+    fmt_ints_scratch_done(&e->scratch);
     fmt_dict_done(&e->dict);
 }
 
@@ -89,40 +91,35 @@ put_bytes(struct fmt_encoder *e, enum fmt_role role, enum fmt_encoding enc, size
     return 0;
 }
 
+/* Numbers, stored as planned. Restricted files have them at full size. */
 static int
-put_ints(struct fmt_encoder *e, enum fmt_role role, const struct fmt_int_plan *plan,
-         const void *values, size_t size, bool is_signed, size_t n)
+put_planned(struct fmt_encoder *e, enum fmt_role role, struct fmt_ints_way way,
+            const void *values, struct fmt_ints_kind kind, size_t n)
 {
-    size_t len;
-    uint8_t *p;
+    const size_t off = e->arena.len;
+    struct fmt_stream_out *s;
+    int size;
 
-    switch (plan->encoding) {
-    case FMT_ENC_CONST:
-        return put_bytes(e, role, FMT_ENC_CONST, size, n, values, size);
-    case FMT_ENC_FOR:
-        len = fmt_for_size(values, size, is_signed, n);
-        p = put_arena(e, role, FMT_ENC_FOR, size, n, len);
-        if (p == NULL)
-            return -ENOMEM;
-        fmt_for_encode(values, size, is_signed, n, p);
-        return 0;
-    default:
-        p = put_arena(e, role, FMT_ENC_PLAIN, plan->size, n, n * plan->size);
-        if (p == NULL)
-            return -ENOMEM;
-        fmt_narrow(values, size, n, plan->size, p);
-        return 0;
-    }
+    if (n == 0 || e->opts->plain_only)
+        return put_bytes(e, role, FMT_ENC_PLAIN, kind.size, n, values, n * kind.size);
+    size = fmt_ints_append(&e->arena, &e->scratch, way, kind, values, n);
+    if (size < 0)
+        return size;
+    s = stream_add(e, role, (enum fmt_encoding)way.encoding, (size_t)size, n, e->arena.len - off);
+    s->off = off;
+    return 0;
 }
+
+static const struct fmt_ints_kind u32_kind = {sizeof(uint32_t), true, false};
 
 /* Lengths, indices, codes. */
 static int
 put_u32s(struct fmt_encoder *e, enum fmt_role role, const uint32_t *values, size_t n)
 {
-    struct fmt_int_plan plan;
-    int r = fmt_plan_ints(e, values, sizeof(*values), false, n, &plan);
+    struct fmt_plan plan;
+    int r = fmt_plan_numbers(e, values, u32_kind, n, &plan);
 
-    return r < 0 ? r : put_ints(e, role, &plan, values, sizeof(*values), false, n);
+    return r < 0 ? r : put_planned(e, role, plan.way, values, u32_kind, n);
 }
 
 /* Bits [row0, row0 + n) as a stream; constant where all are alike. */
@@ -192,8 +189,8 @@ page_assemble(struct fmt_encoder *e, uint32_t n)
 struct numbers {
     const uint8_t *plain;  /* n values, null slots 0 */
     const uint8_t *filled; /* the same, null slots as the value before: what packs best */
-    size_t size, n;
-    bool is_int, is_signed;
+    size_t n;
+    struct fmt_ints_kind kind;
 };
 
 /* Copy values with every null slot holding the value before it (the first ones: after it). */
@@ -220,12 +217,6 @@ fill_nulls(struct fmt_encoder *e, const struct shard_array *a, const uint8_t *va
     return d;
 }
 
-static bool
-all_alike(const uint8_t *values, size_t size, size_t n)
-{
-    return n > 0 && memcmp(values, values + size, (n - 1) * size) == 0;
-}
-
 /* Whether a sample of the values repeats enough for a dictionary to be worth building. */
 static int
 dict_sample_numbers(struct fmt_encoder *e, const struct numbers *v)
@@ -233,11 +224,11 @@ dict_sample_numbers(struct fmt_encoder *e, const struct numbers *v)
     const size_t n = BASE_MIN(v->n, DICT_SAMPLE), stride = v->n / n;
 
     base_buf_reset(&e->sample);
-    if (base_buf_reserve(&e->sample, n * v->size) < 0)
+    if (base_buf_reserve(&e->sample, n * v->kind.size) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
-        base_buf_put(&e->sample, v->filled + i * stride * v->size, v->size);
-    return fmt_dict_numbers(&e->dict, e->sample.data, v->size, n, (uint32_t)(n - n / 10));
+        base_buf_put(&e->sample, v->filled + i * stride * v->kind.size, v->kind.size);
+    return fmt_dict_numbers(&e->dict, e->sample.data, v->kind.size, n, (uint32_t)(n - n / 10));
 }
 
 /* Bits of the codes of n entries. */
@@ -253,22 +244,22 @@ dict_build(struct fmt_encoder *e, const struct numbers *v)
 {
     const uint32_t max = (uint32_t)BASE_MIN(v->n / 2, DICT_ENTRIES_MAX);
     const uint32_t few = BASE_MIN(max, 4 * e->dict.n + 64);
-    int r = fmt_dict_numbers(&e->dict, v->filled, v->size, v->n, few);
+    int r = fmt_dict_numbers(&e->dict, v->filled, v->kind.size, v->n, few);
 
     if (r == 0 && few < max)
-        r = fmt_dict_numbers(&e->dict, v->filled, v->size, v->n, max);
+        r = fmt_dict_numbers(&e->dict, v->filled, v->kind.size, v->n, max);
     return r;
 }
 
 /* Is a dictionary cheaper than other? 1: it is built, and *ret is how to store the codes. */
 static int
-plan_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_int_plan *other,
-          struct fmt_int_plan *ret)
+plan_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_plan *other,
+          struct fmt_plan *ret)
 {
     int64_t values_cost;
     int r;
 
-    if (v->size == 1 || v->n < 2)
+    if (v->kind.size == 1 || v->n < 2)
         return 0;
     r = dict_sample_numbers(e, v);
     if (r <= 0 || (code_bits(e->dict.n) + 1) * (uint64_t)v->n >= 8 * other->raw)
@@ -277,7 +268,7 @@ plan_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_int_p
     if (r <= 0)
         return r;
     e->n_distinct = e->dict.n;
-    r = fmt_plan_ints(e, e->dict.codes.data, sizeof(uint32_t), false, v->n, ret);
+    r = fmt_plan_numbers(e, e->dict.codes.data, u32_kind, v->n, ret);
     if (r < 0)
         return r;
     values_cost = fmt_cost_bytes(e, e->dict.values.data, e->dict.values.len);
@@ -287,50 +278,40 @@ plan_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_int_p
 }
 
 static int
-put_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_int_plan *codes)
+put_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_plan *codes)
 {
-    (void)stream_add(e, FMT_ROLE_VALUES, FMT_ENC_DICT, v->size, v->n, 0);
-    put_ext(e, FMT_ROLE_DICT_VALUES, v->size, e->dict.n, e->dict.values.data, e->dict.values.len);
-    return put_ints(e, FMT_ROLE_CODES, codes, e->dict.codes.data, sizeof(uint32_t), false, v->n);
+    (void)stream_add(e, FMT_ROLE_VALUES, FMT_ENC_DICT, v->kind.size, v->n, 0);
+    put_ext(e, FMT_ROLE_DICT_VALUES, v->kind.size, e->dict.n, e->dict.values.data,
+            e->dict.values.len);
+    return put_planned(e, FMT_ROLE_CODES, codes->way, e->dict.codes.data, u32_kind, v->n);
 }
 
 static int
 put_numbers(struct fmt_encoder *e, const struct numbers *v)
 {
-    struct fmt_int_plan plan = {FMT_ENC_PLAIN, (uint8_t)v->size, v->n * v->size, 0}, codes;
-    int64_t cost;
-    int r = 0;
+    struct fmt_plan plan, codes;
+    int r = fmt_plan_numbers(e, v->filled, v->kind, v->n, &plan);
 
-    if (!e->opts->plain_only && all_alike(v->filled, v->size, v->n)) {
+    if (r < 0)
+        return r;
+    if (plan.way.encoding == FMT_ENC_CONST)
         e->n_distinct = 1;
-        return put_bytes(e, FMT_ROLE_VALUES, FMT_ENC_CONST, v->size, v->n, v->filled, v->size);
-    }
-    if (!e->opts->plain_only) {
-        if (v->is_int) {
-            r = fmt_plan_ints(e, v->filled, v->size, v->is_signed, v->n, &plan);
-        } else {
-            cost = fmt_cost_bytes(e, v->plain, v->n * v->size);
-            r = cost < 0 ? (int)cost : 0;
-            plan.cost = (uint64_t)cost;
-        }
-        if (r == 0)
-            r = plan_dict(e, v, &plan, &codes);
-        if (r != 0)
-            return r < 0 ? r : put_dict(e, v, &codes);
-    }
-    if (plan.encoding == FMT_ENC_PLAIN && plan.size == v->size) {
-        put_ext(e, FMT_ROLE_VALUES, v->size, v->n, v->plain, v->n * v->size);
+    else if (!e->opts->plain_only)
+        r = plan_dict(e, v, &plan, &codes);
+    if (r != 0)
+        return r < 0 ? r : put_dict(e, v, &codes);
+    if (plan.way.encoding == FMT_ENC_PLAIN && !v->kind.is_int) {
+        put_ext(e, FMT_ROLE_VALUES, v->kind.size, v->n, v->plain, v->n * v->kind.size);
         return 0;
     }
-    return put_ints(e, FMT_ROLE_VALUES, &plan, v->filled, v->size, v->is_signed, v->n);
+    return put_planned(e, FMT_ROLE_VALUES, plan.way, v->filled, v->kind, v->n);
 }
 
 static void
 numbers_kind(struct numbers *v, struct fmt_type t)
 {
-    v->size = t.size;
-    v->is_int = t.number != FMT_NUMBER_FLOAT;
-    v->is_signed = t.number == FMT_NUMBER_SIGNED;
+    v->kind = (struct fmt_ints_kind){(uint8_t)t.size, t.number != FMT_NUMBER_FLOAT,
+                                     t.number == FMT_NUMBER_SIGNED};
 }
 
 static int
@@ -340,9 +321,9 @@ encode_fixed(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, 
     struct numbers v = {.n = n};
 
     numbers_kind(&v, fmt_type_of(a->type, a->elem));
-    v.plain = v.filled = (const uint8_t *)a->values + row0 * v.size;
+    v.plain = v.filled = (const uint8_t *)a->values + row0 * v.kind.size;
     if (nulls && !e->opts->plain_only) {
-        v.filled = fill_nulls(e, a, v.plain, v.size, row0, n);
+        v.filled = fill_nulls(e, a, v.plain, v.kind.size, row0, n);
         if (v.filled == NULL)
             return -ENOMEM;
     }
@@ -449,7 +430,7 @@ encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t 
 {
     const uint8_t *bytes = (const uint8_t *)a->values + a->offsets[row0];
     const size_t n_bytes = (size_t)(a->offsets[row0 + n] - a->offsets[row0]);
-    struct fmt_int_plan codes;
+    struct fmt_plan codes;
     int64_t cost_plain, cost_dict;
     int r = dict_try_strings(e, a, row0, n);
 
@@ -458,7 +439,7 @@ encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t 
     e->n_distinct = e->dict.n;
     r = dict_collect(e, a);
     if (r == 0)
-        r = fmt_plan_ints(e, e->dict.codes.data, sizeof(uint32_t), false, n, &codes);
+        r = fmt_plan_numbers(e, e->dict.codes.data, u32_kind, n, &codes);
     if (r < 0)
         return r;
     cost_plain = fmt_cost_bytes(e, bytes, n_bytes);
@@ -475,7 +456,7 @@ encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t 
     if (r < 0)
         return r;
     put_ext(e, FMT_ROLE_DICT_BYTES, 1, e->dict_bytes.len, e->dict_bytes.data, e->dict_bytes.len);
-    r = put_ints(e, FMT_ROLE_CODES, &codes, e->dict.codes.data, sizeof(uint32_t), false, n);
+    r = put_planned(e, FMT_ROLE_CODES, codes.way, e->dict.codes.data, u32_kind, n);
     return r < 0 ? r : 1;
 }
 
@@ -527,7 +508,7 @@ encode_lists(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, 
             return r;
     }
     v.plain = v.filled =
-        take_inline(&e->inlined, a, a->values, v.size, row0, n, over, n_over, &v.n);
+        take_inline(&e->inlined, a, a->values, v.kind.size, row0, n, over, n_over, &v.n);
     return v.plain == NULL ? -ENOMEM : put_numbers(e, &v);
 }
 

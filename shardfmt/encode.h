@@ -8,6 +8,7 @@
 #include "lib/codec.h"
 #include "shardfmt/dict.h"
 #include "shardfmt/group.h"
+#include "shardfmt/ints.h"
 #include "shardfmt/layout.h"
 
 /* A row whose value stands out of line, in pieces of at most FMT_INLINE_MAX bytes. */
@@ -40,7 +41,8 @@ struct fmt_encoder {
     struct base_buf inlined;  /* values without those of out-of-line rows */
     struct base_buf inlined2; /* the same of indices */
     struct base_buf dict_lengths, dict_bytes;
-    struct base_buf sample, trial, packed;
+    struct base_buf sample, deltas, trial, packed; /* of choose.c */
+    struct fmt_ints_scratch scratch;
     struct fmt_dict dict;
 };
 
@@ -54,17 +56,14 @@ SHARD_NODISCARD int fmt_encode_page(struct fmt_encoder *e, const struct shard_ar
                                     uint64_t row0, uint32_t n, const struct fmt_overflow *over,
                                     uint32_t n_over);
 
-/* Integers of one stream: u32 streams and values of integer types. Estimated bytes in the file of
- * the best way to store them; *ret_encoding and *ret_size say which that is. -ENOMEM possible. */
-struct fmt_int_plan {
-    uint8_t encoding, size; /* size: bytes per value of a plain stream */
-    uint64_t raw;           /* fewest bytes before zstd, by any of the ways tried */
-    uint64_t cost;
+/* How to store the numbers of one stream: the cheapest way, going by a sample. -ENOMEM possible. */
+struct fmt_plan {
+    struct fmt_ints_way way;
+    uint64_t raw;  /* fewest bytes before zstd, by any of the ways tried */
+    uint64_t cost; /* estimated bytes in the file */
 };
-SHARD_NODISCARD int fmt_plan_ints(struct fmt_encoder *e, const void *values, size_t size,
-                                  bool is_signed, size_t n, struct fmt_int_plan *ret);
-/* The low narrow bytes of each of n values of size bytes, at dst. */
-void fmt_narrow(const void *values, size_t size, size_t n, size_t narrow, uint8_t *dst);
+SHARD_NODISCARD int fmt_plan_numbers(struct fmt_encoder *e, const void *values,
+                                     struct fmt_ints_kind kind, size_t n, struct fmt_plan *ret);
 /* Estimated bytes in the file of len bytes, going by a sample of them. */
 SHARD_NODISCARD int64_t fmt_cost_bytes(struct fmt_encoder *e, const void *data, size_t len);
 

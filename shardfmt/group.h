@@ -93,12 +93,13 @@ void fmt_image_free(struct fmt_image *im); /* accepts NULL */
 enum fmt_encoding {
     FMT_ENC_PLAIN = 0,
     FMT_ENC_CONST = 1,
-    FMT_ENC_RLE = 2,      /* to come */
+    FMT_ENC_RLE = 2,
     FMT_ENC_DICT = 3,
     FMT_ENC_FOR = 4,      /* frame of reference, bit packed */
-    FMT_ENC_DELTA = 5,    /* to come */
-    FMT_ENC_BSS = 6,      /* to come */
+    FMT_ENC_DELTA = 5,
+    FMT_ENC_BSS = 6,      /* byte-stream split */
 };
+#define FMT_ENC_LAST 6u
 const char *fmt_encoding_name(enum fmt_encoding e);
 
 #endif

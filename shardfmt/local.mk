@@ -3,16 +3,20 @@ noinst_LTLIBRARIES += shardfmt/libfmt.la
 shardfmt_libfmt_la_SOURCES = \
 	shardfmt/bitpack.c shardfmt/bitpack.h \
 	shardfmt/bits.c shardfmt/bits.h \
+	shardfmt/bss.c shardfmt/bss.h \
 	shardfmt/choose.c \
 	shardfmt/chunk.c \
 	shardfmt/column.c shardfmt/column.h \
 	shardfmt/decode.c shardfmt/decode.h \
+	shardfmt/delta.c shardfmt/delta.h \
 	shardfmt/dict.c shardfmt/dict.h \
 	shardfmt/encode.c shardfmt/encode.h \
 	shardfmt/footer.c \
 	shardfmt/footer_write.c shardfmt/footer_write.h \
 	shardfmt/group.c shardfmt/group.h \
+	shardfmt/ints.c shardfmt/ints.h \
 	shardfmt/layout.h \
+	shardfmt/rle.c shardfmt/rle.h \
 	shardfmt/rowhash.c shardfmt/rowhash.h \
 	shardfmt/schema.c shardfmt/schema.h \
 	shardfmt/shard.h \

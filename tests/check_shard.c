@@ -427,7 +427,7 @@ START_TEST(test_unknown_things_are_named)
         {5, 1, "page of kind 1"},
         {FMT_PAGE_HEAD, 200, "role 200"},
         {FMT_PAGE_HEAD + 1, 99, "encoding 99"},
-        {FMT_PAGE_HEAD + 1, FMT_ENC_DELTA, "encoding 5"},
+        {FMT_PAGE_HEAD + 1, FMT_ENC_LAST + 1, "encoding 7"},
         {FMT_PAGE_HEAD + 2, 7, "version 7"},
     };
     const struct fmt_encode_opts opts = {.zstd_level = 0};

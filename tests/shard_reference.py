@@ -18,7 +18,7 @@ zstd.ZSTD_decompress.restype = ctypes.c_size_t
 
 NUMBERS = {2: "b", 3: "h", 4: "i", 5: "q", 6: "B", 7: "H", 8: "I", 9: "Q", 12: "f", 13: "d"}
 BOOL, STRING, BINARY, LIST, SPARSE = 1, 16, 17, 24, 25
-PLAIN, CONST, DICT, FOR = 0, 1, 3, 4
+PLAIN, CONST, RLE, DICT, FOR, DELTA, BSS = range(7)
 (VALIDITY, LENGTHS, INDICES, VALUES, BYTES, DICT_VALUES, DICT_LENGTHS, DICT_BYTES, CODES,
  OVERFLOW) = range(1, 11)
 UINTS = {1: "B", 2: "H", 4: "I", 8: "Q"}
@@ -75,6 +75,37 @@ def frame_of_reference(data, count, size):
     return values
 
 
+def cut_ints(data, size, signed):
+    check(size and len(data) % size == 0, "length of a stream")
+    return [int.from_bytes(data[i:i + size], "little", signed=signed)
+            for i in range(0, len(data), size)]
+
+
+def integers(enc, size, full, count, data, signed):
+    """count integers of full bytes, modulo 2^(8 full); floats are their bits."""
+    if enc == PLAIN:
+        values = cut_ints(data, size, signed)
+    elif enc == CONST:
+        values = cut_ints(data, size, signed) * count
+    elif enc == RLE:
+        n = len(data) // (1 + size)
+        runs = cut_ints(data[n:], size, signed)
+        values = [v for length, v in zip(data[:n], runs) for _ in range(length + 1)]
+    elif enc == FOR:
+        values = frame_of_reference(data, count, size)
+    elif enc == BSS:
+        planes = [data[i * count:(i + 1) * count] for i in range(size)]
+        values = cut_ints(bytes(b for value in zip(*planes) for b in value), size, signed)
+    else:
+        check(enc == DELTA and size == full, "encoding")
+        total, values = int.from_bytes(data[:size], "little"), []
+        for d in integers(data[size], data[size + 1], full, count, data[size + 2:], True):
+            total += d
+            values.append(total)
+    check(len(values) == count, "number of values")
+    return values
+
+
 class Page:
     def __init__(self, data, kind, elem):
         self.kind, self.elem, self.streams = kind, elem, {}
@@ -100,14 +131,10 @@ class Page:
         if enc == DICT:
             entries = self.numbers(DICT_VALUES, number)
             return [entries[c] if c < len(entries) else None for c in self.numbers(CODES)]
-        if enc == FOR:
-            raw = frame_of_reference(data, count, size)
-            unsigned = struct.pack("<%d%s" % (count, UINTS[size]), *raw)
-            return list(struct.unpack("<%d%s" % (count, letter), unsigned))
-        if letter not in "fd":
-            letter = UINTS[size].lower() if letter.islower() else UINTS[size]
-        values = list(struct.unpack("<%d%s" % (len(data) // size, letter), data))
-        return values * count if enc == CONST else values
+        full = struct.calcsize(letter)
+        raw = integers(enc, size, full, count, data, letter in "bhiq")
+        packed = b"".join((v % (1 << 8 * full)).to_bytes(full, "little") for v in raw)
+        return list(struct.unpack("<%d%s" % (count, letter), packed))
 
     def cut(self, values, lengths):
         pos = 0

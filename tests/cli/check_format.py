@@ -1,6 +1,7 @@
 """docs/format.md suffices: a reader written from it alone gives the rows that shardtool gives."""
 
 import glob
+import json
 import os
 import random
 import sys
@@ -54,6 +55,24 @@ def test_generated_rows(tmp):
         ds = os.path.join(tmp, "ds%d" % len(os.listdir(tmp)))
         ingest(ds, *opts, path)
         compare(ds)
+
+
+def test_every_encoding(tmp):
+    rng = random.Random(13)
+    wide, lines = [rng.getrandbits(40) for _ in range(3)], []
+    for i in range(5000):
+        lines.append('{"run": %d, "sorted": %d, "noise": %d, "few": %d, "x": %.17g, "one": 1}' % (
+            rng.getrandbits(50) if i % 1000 == 0 else i // 300 * 1000003, 10**12 + i * 997 + rng.randrange(500),
+            rng.getrandbits(21), rng.choice(wide), 1 + rng.random()))
+    path = write(os.path.join(tmp, "x.jsonl"), "\n".join(lines) + "\n")
+    met = set()
+    for opts in ((), ("--codec", "none")):
+        ds = os.path.join(tmp, "ds%d" % len(os.listdir(tmp)))
+        ingest(ds, *opts, path)
+        compare(ds)
+        for column in json.loads(tool("info", "--json", ds)[0])["columns"]:
+            met.update(column["encodings"])
+    assert met == {"plain", "constant", "rle", "dict", "for", "delta", "bss"}, met
 
 
 def test_sparse(tmp):
