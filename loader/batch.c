@@ -14,8 +14,8 @@
 #include "shardfmt/schema.h"
 
 #define ALIGN          64u
-#define AHEAD_OFFSETS  16u /* rows whose offsets are fetched ahead */
-#define AHEAD_VALUES   8u  /* rows whose values are */
+#define AHEAD_FIXED    64u /* rows whose offsets, or values of fixed size, are fetched ahead */
+#define AHEAD_VALUES   16u /* rows whose values of any length are */
 #define AHEAD_BYTES    512 /* of a value at most; the hardware goes on from there */
 
 /* ------------------------------------------------------------------------------------ layout */
@@ -180,12 +180,16 @@ gather_bool(struct shard_array *a, const struct loader_source *src, uint32_t c)
 }
 
 #define GATHER_FIXED(T)                                                                            \
-    static void gather_##T(struct shard_array *a, const struct loader_source *src, uint32_t c)     \
+    static void gather_##T(struct shard_array *a, const struct loader_source *src, uint64_t n_all, \
+                           uint32_t c)                                                             \
     {                                                                                              \
         T *out = writable(a->values);                                                              \
         uint64_t i;                                                                                \
-        for (i = 0; i < a->n_rows; i++)                                                            \
+        for (i = 0; i < a->n_rows; i++) {                                                          \
+            const struct loader_source *t = &src[BASE_MIN(i + AHEAD_FIXED, n_all - 1)];            \
+            __builtin_prefetch((const T *)t->arrays[c].values + t->row);                           \
             out[i] = ((const T *)src[i].arrays[c].values)[src[i].row];                             \
+        }                                                                                          \
     }
 GATHER_FIXED(uint8_t)
 GATHER_FIXED(uint16_t)
@@ -205,7 +209,7 @@ gather_tensor(struct shard_array *a, const struct loader_source *src, uint32_t c
 }
 
 static void
-gather_fixed(struct shard_array *a, const struct loader_source *src, uint32_t c)
+gather_fixed(struct shard_array *a, const struct loader_source *src, uint64_t n_all, uint32_t c)
 {
     const struct fmt_type is = type_of(a);
 
@@ -218,22 +222,22 @@ gather_fixed(struct shard_array *a, const struct loader_source *src, uint32_t c)
         gather_bool(a, src, c);
         break;
     case 1:
-        gather_uint8_t(a, src, c);
+        gather_uint8_t(a, src, n_all, c);
         break;
     case 2:
-        gather_uint16_t(a, src, c);
+        gather_uint16_t(a, src, n_all, c);
         break;
     case 4:
-        gather_uint32_t(a, src, c);
+        gather_uint32_t(a, src, n_all, c);
         break;
     default:
-        gather_uint64_t(a, src, c);
+        gather_uint64_t(a, src, n_all, c);
     }
 }
 
 /* Offsets of the batch's rows; false where they pass INT32_MAX. */
 static bool
-gather_offsets(struct shard_array *a, const struct loader_source *src, uint32_t c)
+gather_offsets(struct shard_array *a, const struct loader_source *src, uint64_t n_all, uint32_t c)
 {
     int32_t *out = writable(a->offsets);
     const uint64_t n = a->n_rows;
@@ -242,13 +246,10 @@ gather_offsets(struct shard_array *a, const struct loader_source *src, uint32_t 
     out[0] = 0;
     for (i = 0; i < n; i++) {
         const struct shard_array *s = &src[i].arrays[c];
+        const struct loader_source *t = &src[BASE_MIN(i + AHEAD_FIXED, n_all - 1)];
 
-        if (i + AHEAD_OFFSETS < n) {
-            const struct loader_source *ahead = &src[i + AHEAD_OFFSETS];
-
-            if (ahead->arrays[c].n_values > 0)
-                __builtin_prefetch(ahead->arrays[c].offsets + ahead->row);
-        }
+        if (t->arrays[c].n_values > 0)
+            __builtin_prefetch(t->arrays[c].offsets + t->row);
         if (s->n_values > 0) { /* where all are empty, don't fetch the offsets */
             const int32_t *off = s->offsets + src[i].row;
 
@@ -265,8 +266,8 @@ gather_offsets(struct shard_array *a, const struct loader_source *src, uint32_t 
 /* The elements of all rows, size bytes each, out of values (or, for sparse, indices). Rows that
  * stand together in the source are copied in one go. */
 static void
-gather_elements(const struct shard_array *a, const struct loader_source *src, uint32_t c,
-                size_t size, bool indices, uint8_t *out)
+gather_elements(const struct shard_array *a, const struct loader_source *src, uint64_t n_all,
+                uint32_t c, size_t size, bool indices, uint8_t *out)
 {
     const uint64_t n = a->n_rows;
     const uint8_t *run = NULL;
@@ -280,17 +281,15 @@ gather_elements(const struct shard_array *a, const struct loader_source *src, ui
         const uint8_t *from = (indices ? (const uint8_t *)s->indices
                                        : (const uint8_t *)s->values) + off;
 
-        if (i + AHEAD_VALUES < n) {
+        if (i + AHEAD_VALUES < n_all) {
             const struct loader_source *t = &src[i + AHEAD_VALUES];
             const struct shard_array *ta = &t->arrays[c];
-            const uint8_t *p = (indices ? (const uint8_t *)ta->indices
-                                        : (const uint8_t *)ta->values) +
-                               (size_t)ta->offsets[t->row] * size;
-            const size_t tlen = (size_t)(a->offsets[i + AHEAD_VALUES + 1] -
-                                         a->offsets[i + AHEAD_VALUES]) * size;
+            const uint8_t *p = indices ? (const uint8_t *)ta->indices : (const uint8_t *)ta->values;
+            const size_t at = ta->n_values ? (size_t)ta->offsets[t->row] * size : 0;
+            const size_t end = ta->n_values ? (size_t)ta->offsets[t->row + 1] * size : 0;
             size_t k;
 
-            for (k = 0; k < tlen && k < AHEAD_BYTES; k += 64)
+            for (k = at; k < end && k < at + AHEAD_BYTES; k += 64)
                 __builtin_prefetch(p + k);
         }
         if (len == 0)
@@ -399,7 +398,7 @@ fail_batch(const struct shard_batch *b, int r, struct shard_error *err)
 
 int
 loader_batch_fill(struct shard_batch *b, uint32_t n_columns, const struct loader_source *src,
-                  struct shard_error *err)
+                  uint64_t n_all, struct shard_error *err)
 {
     uint32_t c;
     int r;
@@ -410,8 +409,8 @@ loader_batch_fill(struct shard_batch *b, uint32_t n_columns, const struct loader
         if (a->validity)
             gather_validity(a, src, c);
         if (a->offsets == NULL)
-            gather_fixed(a, src, c);
-        else if (!gather_offsets(a, src, c))
+            gather_fixed(a, src, n_all, c);
+        else if (!gather_offsets(a, src, n_all, c))
             return fail_batch(b, SHARD_ELIMIT, err);
     }
     r = batch_values(b, n_columns, src);
@@ -424,9 +423,9 @@ loader_batch_fill(struct shard_batch *b, uint32_t n_columns, const struct loader
         if (is.kind == FMT_KIND_STRINGS) {
             gather_strings(a, src, c);
         } else if (a->offsets && a->n_values > 0) {
-            gather_elements(a, src, c, is.size, false, writable(a->values));
+            gather_elements(a, src, n_all, c, is.size, false, writable(a->values));
             if (is.kind == FMT_KIND_SPARSE)
-                gather_elements(a, src, c, sizeof(*a->indices), true, writable(a->indices));
+                gather_elements(a, src, n_all, c, sizeof(*a->indices), true, writable(a->indices));
         }
         b->data_bytes += loader_array_bytes(a);
     }

@@ -163,8 +163,10 @@ unit_make(struct shard_loader *l, struct loader_unit *u, struct loader_scratch *
         unit_part(l, u, p, rows_max, scratch);
     for (s = 0; s < u->n_steps; s++) {
         struct shard_batch *b = u->batches[s];
+        const bool full = s + 1 < u->n_steps && b->n_rows == rows_max; /* the next stands behind it */
+        const uint64_t n_all = b->n_rows + (full ? u->batches[s + 1]->n_rows : 0);
 
-        if (made == s && loader_batch_fill(b, l->n_columns, scratch->sources + s * rows_max,
+        if (made == s && loader_batch_fill(b, l->n_columns, scratch->sources + s * rows_max, n_all,
                                            err) == 0)
             made++;
         else
@@ -289,7 +291,7 @@ loader_window_spill(struct shard_loader *l, struct loader_window *w, struct shar
         goto out;
     }
     window_sources(w, begin, n, scratch.images, scratch.sources, b->rows);
-    r = loader_batch_fill(b, l->n_columns, scratch.sources, err);
+    r = loader_batch_fill(b, l->n_columns, scratch.sources, n, err);
     if (r < 0)
         goto out;
     r = base_fail(err, -ENOMEM, "step %" PRIu64, l->next_gather);

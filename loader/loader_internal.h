@@ -208,9 +208,10 @@ SHARD_NODISCARD int loader_batch_new(struct loader_arena *a, const struct shard_
 uint64_t loader_array_bytes(const struct shard_array *a);
 /* What a batch takes whose values are so many bytes. */
 uint64_t loader_batch_bytes(uint64_t n_rows, uint32_t n_columns, uint64_t data_bytes);
-/* Fill the arrays with the rows that sources name. */
+/* Fill the arrays with the rows that the first sources name. n_all, not fewer than the batch has
+ * rows: so many there are, and those behind the batch's come next, so that it pays to prefetch. */
 SHARD_NODISCARD int loader_batch_fill(struct shard_batch *b, uint32_t n_columns,
-                                      const struct loader_source *sources,
+                                      const struct loader_source *sources, uint64_t n_all,
                                       struct shard_error *err);
 
 /* ------------------------------------------------------------------------------------ loader */

@@ -15,21 +15,6 @@
 #define GAMMA    UINT64_C(0x9e3779b97f4a7c15)
 #define KEY_INIT UINT64_C(0x5348415244303031) /* "SHARD001" */
 
-/* The finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014; constants by Stafford). */
-static inline uint64_t
-mix(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-uint64_t
-loader_order_mix(uint64_t z)
-{
-    return mix(z);
-}
-
 uint64_t
 loader_order_key(uint64_t seed, uint64_t epoch, uint64_t purpose, uint64_t i, uint64_t j)
 {
@@ -38,7 +23,7 @@ loader_order_key(uint64_t seed, uint64_t epoch, uint64_t purpose, uint64_t i, ui
     unsigned w;
 
     for (w = 0; w < 5; w++)
-        h = mix((h ^ words[w]) + GAMMA);
+        h = loader_order_mix((h ^ words[w]) + GAMMA);
     return h;
 }
 
@@ -46,7 +31,7 @@ loader_order_key(uint64_t seed, uint64_t epoch, uint64_t purpose, uint64_t i, ui
 static inline uint64_t
 draw(uint64_t key, uint64_t c)
 {
-    return mix(key + (c + 1) * GAMMA);
+    return loader_order_mix(key + (c + 1) * GAMMA);
 }
 
 void
@@ -100,7 +85,7 @@ loader_bijection_init(struct loader_bijection *f, uint64_t n, uint64_t key)
 static inline uint64_t
 round_value(uint64_t key, uint64_t v, uint64_t m)
 {
-    return (mix(key + v) >> 32) * m >> 32;
+    return (loader_order_mix(key + v) >> 32) * m >> 32;
 }
 
 static inline uint64_t

@@ -26,7 +26,15 @@ enum loader_purpose {
     LOADER_PURPOSE_WHOLE = 3,  /* rows of a split that is permuted whole */
 };
 
-uint64_t loader_order_mix(uint64_t z);
+/* The finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014; constants by Stafford). */
+static inline uint64_t
+loader_order_mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
 uint64_t loader_order_key(uint64_t seed, uint64_t epoch, uint64_t purpose, uint64_t i, uint64_t j);
 /* Fisher-Yates over 0 .. n - 1, into ret[n]. */
 void loader_order_shuffle(uint64_t key, uint32_t n, uint32_t *ret);

@@ -201,13 +201,14 @@ hash_column(const struct shard_array *a, uint64_t seed, uint64_t *rows)
 {
     const struct fmt_type is = fmt_type_of(a->type, a->elem);
     const size_t elem = is.size, width = is.kind == FMT_KIND_TENSOR ? a->width : 1;
+    const uint64_t of_null = loader_order_mix(NULL_HASH + seed);
     uint64_t i;
 
     for (i = 0; i < a->n_rows; i++) {
         uint64_t h;
 
         if (a->validity && !(a->validity[i >> 3] >> (i & 7) & 1)) {
-            rows[i] += loader_order_mix(NULL_HASH + seed);
+            rows[i] += of_null;
             continue;
         }
         if (is.kind == FMT_KIND_STRINGS) {
