@@ -505,6 +505,29 @@ START_TEST(test_options_of_other_versions)
 }
 END_TEST
 
+/* Small row groups behind a large one: all windows of a partition end in the very step that needs
+ * the next one. None closes before it, so nobody would open that one later. */
+START_TEST(test_small_windows_behind_a_large_one_do_not_hang)
+{
+    static const uint32_t rows[][6] = {{10008, 1, 1, 1, 1, 1000}, {10001, 3, 3, 3, 3, 2000}};
+    const struct fmt_util_spec spec = {.columns = "row:uint64", .groups_per_shard = 6,
+                                       .group_rows = rows[_i], .seed = 13};
+    struct shard_loader_opts o = options(16, 1, 1);
+    struct loader_run run = {0};
+    struct loader_truth t;
+    char path[300];
+
+    make(&spec, path);
+    loader_truth_load(&t, path);
+    o.shuffle = SHARD_SHUFFLE_NONE;
+    for (o.threads = 1; o.threads <= 2; o.threads++) {
+        run_ok(path, &o, &t, &run);
+        ck_assert_uint_eq(run.rows, t.n_rows);
+    }
+    loader_truth_done(&t);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------- memory */
 
 static const struct fmt_util_spec big_spec = {
@@ -831,6 +854,7 @@ main(void)
         {"shapes", test_splits_are_apart, 1},
         {"shapes", test_nonsense_is_refused, 1},
         {"shapes", test_options_of_other_versions, 1},
+        {"shapes", test_small_windows_behind_a_large_one_do_not_hang, 2},
         {"memory", test_smallest_budget_works_and_no_smaller, 6},
         {"memory", test_long_rows_at_the_end_stay_in_the_budget, 2},
         {"memory", test_out_of_line_values_have_room_in_the_smallest_budget, 2},

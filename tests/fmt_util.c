@@ -192,6 +192,8 @@ fmt_util_group_rows(const struct fmt_util_spec *spec, uint32_t s, uint32_t g)
     const uint32_t most = or_default(spec->rows_per_group, 100);
     uint64_t state = spec->seed ^ ((uint64_t)s << 32 | g);
 
+    if (spec->group_rows)
+        return spec->group_rows[g];
     return spec->vary ? most - (uint32_t)(next(&state) % (most / 2 + 1)) : most;
 }
 

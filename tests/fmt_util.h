@@ -14,6 +14,7 @@ struct fmt_util_spec {
     uint32_t n_shards;         /* 0 = 1 */
     uint32_t groups_per_shard; /* 0 = 1 */
     uint32_t rows_per_group;   /* 0 = 100 */
+    const uint32_t *group_rows; /* groups_per_shard numbers of rows; NULL = rows_per_group */
     bool vary;                 /* row groups hold between half of that and all of it */
     uint64_t seed;
     int zstd_level;      /* 0 = no compression */
