@@ -28,7 +28,7 @@ fmt_cell_u64(const struct shard_array *a, uint64_t row)
 }
 
 /* The columns of a table being built. */
-#define FMT_BUILDER_COLUMNS 8
+#define FMT_BUILDER_COLUMNS 9
 struct fmt_builder {
     struct fmt_schema schema;
     struct fmt_column cols[FMT_BUILDER_COLUMNS];

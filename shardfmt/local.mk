@@ -20,6 +20,7 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/rowhash.c shardfmt/rowhash.h \
 	shardfmt/schema.c shardfmt/schema.h \
 	shardfmt/shard.h \
+	shardfmt/shard_stats.c shardfmt/shard_stats.h \
 	shardfmt/stats.c shardfmt/stats.h \
 	shardfmt/writer.c
 shardfmt_libfmt_la_SOURCES += \

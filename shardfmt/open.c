@@ -13,7 +13,7 @@
 
 #include "lib/fail.h"
 #include "lib/fs.h"
-#include "shardfmt/snapshot.h"
+#include "shardfmt/shard_stats.h"
 
 int
 fmt_file_open(int dirfd, const char *path, int *ret_fd, uint64_t *ret_size, struct shard_error *err)
@@ -81,6 +81,9 @@ footer_check(const struct fmt_footer *f, const struct fmt_shard_entry *e,
                          f->n_rows, e->n_rows);
     if (schema == NULL)
         return 0;
+    if (!fmt_shard_stats_agree(e, f))
+        return base_fail(err, SHARD_ECORRUPT,
+                         "%s: the statistics of the segment are not those of the footer", e->path);
     if (f->n_groups != e->n_groups ||
         (e->n_groups && memcmp(f->group_rows, e->group_rows, e->n_groups * sizeof(uint32_t))))
         return base_fail(err, SHARD_ECORRUPT,

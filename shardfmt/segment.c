@@ -13,6 +13,7 @@
 #include "lib/arith.h"
 #include "lib/fail.h"
 #include "shardfmt/cells.h"
+#include "shardfmt/shard_stats.h"
 
 enum {
     SEG_PATH,
@@ -23,6 +24,7 @@ enum {
     SEG_FOOTER_BYTES,
     SEG_HASH,
     SEG_GROUP_ROWS,
+    SEG_STATS,
     SEG_N_COLUMNS
 };
 static const struct fmt_table_field segment_fields[SEG_N_COLUMNS] = {
@@ -30,6 +32,7 @@ static const struct fmt_table_field segment_fields[SEG_N_COLUMNS] = {
     {"rows", SHARD_TYPE_UINT64, 0},      {"file_bytes", SHARD_TYPE_UINT64, 0},
     {"raw_bytes", SHARD_TYPE_UINT64, 0}, {"footer_bytes", SHARD_TYPE_UINT32, 0},
     {"hash", SHARD_TYPE_BINARY, 0},      {"group_rows", SHARD_TYPE_LIST, SHARD_TYPE_UINT32},
+    {"stats", SHARD_TYPE_BINARY, 0},
 };
 
 void
@@ -66,6 +69,24 @@ entry_groups(struct fmt_shard_entry *e, const struct shard_array *a, uint64_t ro
 }
 
 static int
+entry_stats(const struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shard_array *a,
+            uint64_t row)
+{
+    size_t len;
+    const char *bytes = fmt_table_bytes(a, row, &len);
+    int r = fmt_shard_stats_check((const uint8_t *)bytes, len, s->schema.n_fields, e->n_rows);
+
+    if (r < 0)
+        return r;
+    e->stats = malloc(len ? len : 1);
+    if (e->stats == NULL)
+        return -ENOMEM;
+    memcpy(e->stats, bytes, len);
+    e->stats_len = (uint32_t)len;
+    return 0;
+}
+
+static int
 entry_read(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct fmt_table *t,
            uint64_t row)
 {
@@ -87,7 +108,8 @@ entry_read(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct fmt_t
     if (split < 0 || !fmt_path_ok(e->path, FMT_DIR_SHARDS) || e->footer_bytes > e->file_bytes)
         return SHARD_ECORRUPT;
     e->split_index = (uint32_t)split;
-    return entry_groups(e, &t->arrays[SEG_GROUP_ROWS], row);
+    r = entry_stats(s, e, &t->arrays[SEG_STATS], row);
+    return r < 0 ? r : entry_groups(e, &t->arrays[SEG_GROUP_ROWS], row);
 }
 
 static int
@@ -185,6 +207,8 @@ put_entry(struct fmt_builder *b, const struct fmt_shard_entry *e)
         r = fmt_put_hash(&b->cols[SEG_HASH], e->hash);
     if (r >= 0)
         r = fmt_column_append_list(&b->cols[SEG_GROUP_ROWS], e->group_rows, e->n_groups);
+    if (r >= 0)
+        r = fmt_column_append_bytes(&b->cols[SEG_STATS], e->stats, e->stats_len);
     return r;
 }
 
@@ -216,6 +240,7 @@ fmt_segment_digest(const struct fmt_snapshot *s, uint32_t i, uint32_t end)
         h = base_hash64(e->split, strlen(e->split) + 1, h);
         h = base_hash64(numbers, sizeof(numbers), h);
         h = base_hash64(e->group_rows, e->n_groups * sizeof(uint32_t), h);
+        h = base_hash64(e->stats, e->stats_len, h);
     }
     return h;
 }

@@ -11,6 +11,11 @@
 
 struct fmt_writer;
 
+/* Statistics of a whole shard: those of shardfmt/shard_stats.h. */
+#define FMT_SHARD_STATS_COLUMNS 64u
+#define FMT_SHARD_STATS_ENTRY   48u
+#define FMT_SHARD_STATS_MAX     (FMT_SHARD_STATS_COLUMNS * FMT_SHARD_STATS_ENTRY)
+
 /* What a finished shard file is, for the segment that will list it. */
 struct fmt_shard_info {
     uint64_t n_rows, file_bytes, raw_bytes;
@@ -18,6 +23,8 @@ struct fmt_shard_info {
     uint32_t footer_bytes;        /* footer and trailer: one read of the tail gives all */
     uint32_t *group_rows;         /* n_groups; owned, free() */
     struct base_hash128 hash;     /* content hash: header, footer, trailer */
+    uint32_t stats_len;           /* bytes of stats that are used */
+    uint8_t stats[FMT_SHARD_STATS_MAX];
 };
 
 /* Where a shard's rows belong, as far as its writer knew: what `recover` goes by where no segment

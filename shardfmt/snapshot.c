@@ -26,6 +26,7 @@ fmt_shard_entry_done(struct fmt_shard_entry *e)
     free(e->path);
     free(e->split);
     free(e->group_rows);
+    free(e->stats);
     memset(e, 0, sizeof(*e));
 }
 
@@ -231,12 +232,15 @@ entry_fill(struct fmt_shard_entry *e, const char *path, const char *split,
     e->path = strdup(path);
     e->split = strdup(split);
     e->group_rows = malloc(size ? size : 1);
-    if (e->path == NULL || e->split == NULL || e->group_rows == NULL) {
+    e->stats = malloc(info->stats_len ? info->stats_len : 1);
+    if (e->path == NULL || e->split == NULL || e->group_rows == NULL || e->stats == NULL) {
         fmt_shard_entry_done(e);
         return -ENOMEM;
     }
     if (size)
         memcpy(e->group_rows, info->group_rows, size);
+    memcpy(e->stats, info->stats, info->stats_len);
+    e->stats_len = info->stats_len;
     e->n_groups = info->n_groups;
     e->n_rows = info->n_rows;
     e->file_bytes = info->file_bytes;

@@ -42,6 +42,8 @@ struct fmt_shard_entry {
     struct base_hash128 hash;
     uint32_t n_groups;
     uint32_t *group_rows; /* owned */
+    uint32_t stats_len;
+    uint8_t *stats; /* owned; shardfmt/shard_stats.h */
 };
 /* The root lists quarantine files itself, by path, n_rows, file_bytes and hash: in their entries
  * the rest is 0 or NULL after loading. */

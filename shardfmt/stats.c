@@ -152,6 +152,60 @@ stats_strings(const struct shard_array *a, struct fmt_chunk_stats *s)
         s->flags |= FMT_STATS_MAX_TRUNCATED;
 }
 
+bool
+fmt_stats_ordered(enum shard_type type)
+{
+    const enum fmt_kind kind = fmt_type_of(type, 0).kind;
+
+    return kind == FMT_KIND_BIT || kind == FMT_KIND_NUMBER || kind == FMT_KIND_BYTES;
+}
+
+/* How minima or maxima of a type stand to each other: < 0, 0, > 0. */
+static int
+bound_compare(enum shard_type type, const uint8_t a[PREFIX], const uint8_t b[PREFIX])
+{
+    const struct fmt_type t = fmt_type_of(type, 0);
+    const uint64_t x = base_load_le64(a), y = base_load_le64(b);
+    double f, g;
+
+    if (t.kind == FMT_KIND_BYTES)
+        return memcmp(a, b, PREFIX);
+    if (t.number == FMT_NUMBER_SIGNED)
+        return ((int64_t)x > (int64_t)y) - ((int64_t)x < (int64_t)y);
+    if (t.number != FMT_NUMBER_FLOAT)
+        return (x > y) - (x < y);
+    memcpy(&f, &x, sizeof(f));
+    memcpy(&g, &y, sizeof(g));
+    return (f > g) - (f < g);
+}
+
+bool
+fmt_stats_merge(enum shard_type type, struct fmt_chunk_stats *sum,
+                const struct fmt_chunk_stats *chunk, uint64_t n_rows)
+{
+    const uint32_t flags = chunk->flags;
+    const bool told = flags & (FMT_STATS_MINMAX | FMT_STATS_NAN) || chunk->n_nulls >= n_rows;
+
+    sum->n_nulls += chunk->n_nulls;
+    sum->raw_bytes += chunk->raw_bytes;
+    sum->flags |= flags & ~(FMT_STATS_MINMAX | FMT_STATS_MAX_TRUNCATED);
+    if (flags & FMT_STATS_MINMAX) {
+        const bool first = !(sum->flags & FMT_STATS_MINMAX);
+        const int c = bound_compare(type, chunk->max, sum->max);
+
+        if (first || bound_compare(type, chunk->min, sum->min) < 0)
+            memcpy(sum->min, chunk->min, PREFIX);
+        if (first || c > 0) {
+            memcpy(sum->max, chunk->max, PREFIX);
+            sum->flags &= ~FMT_STATS_MAX_TRUNCATED;
+        }
+        if (first || c >= 0)
+            sum->flags |= flags & FMT_STATS_MAX_TRUNCATED;
+        sum->flags |= FMT_STATS_MINMAX;
+    }
+    return told;
+}
+
 void
 fmt_stats_compute(const struct shard_array *a, struct fmt_chunk_stats *s)
 {

@@ -15,6 +15,7 @@
 #include "lib/fail.h"
 #include "lib/fs.h"
 #include "shardfmt/footer_write.h"
+#include "shardfmt/shard_stats.h"
 
 struct fmt_writer {
     int fd;     /* -1 once finished */
@@ -269,6 +270,9 @@ fmt_writer_finish(struct fmt_writer *w, struct fmt_shard_info *ret_info, struct 
         return base_fail(err, -ENOMEM, "%s", w->path);
     for (uint32_t g = 0; g < w->n_groups; g++)
         info.group_rows[g] = groups[g].n_rows;
+    info.stats_len =
+        fmt_shard_stats_make(&w->schema, w->stats.len ? (const void *)w->stats.data : NULL,
+                             info.group_rows, w->n_groups, info.stats);
     r = writer_close_file(w, &info, err);
     info.file_bytes = w->off;
     if (r == 0)

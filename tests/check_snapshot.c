@@ -17,6 +17,7 @@
 
 #include "lib/clock.h"
 #include "lib/compiler.h"
+#include "lib/endian.h"
 #include "shardfmt/manifest.h"
 #include "shardfmt/table.h"
 #include "shardfmt/utf8.h"
@@ -74,6 +75,9 @@ entry_equal(const struct fmt_shard_entry *a, const struct fmt_shard_entry *b)
     ck_assert(base_hash128_eq(a->hash, b->hash));
     ck_assert_uint_eq(a->n_groups, b->n_groups);
     ck_assert_mem_eq(a->group_rows, b->group_rows, a->n_groups * sizeof(uint32_t));
+    ck_assert_uint_eq(a->stats_len, b->stats_len);
+    if (a->stats_len)
+        ck_assert_mem_eq(a->stats, b->stats, a->stats_len);
 }
 
 static void
@@ -1144,6 +1148,20 @@ START_TEST(test_hostile_roots_are_refused)
 }
 END_TEST
 
+/* Give an entry statistics of n columns, all the same. */
+static void
+put_stats(struct fmt_shard_entry *e, uint32_t n, uint32_t column, uint64_t n_nulls)
+{
+    free(e->stats);
+    e->stats = calloc(n + 1, 48);
+    ck_assert_ptr_nonnull(e->stats);
+    e->stats_len = n * 48;
+    for (uint32_t i = 0; i < n; i++) {
+        base_store_le32(e->stats + 48 * (size_t)i, column + (n > 2 ? i : 0));
+        base_store_le64(e->stats + 48 * (size_t)i + 8, n_nulls);
+    }
+}
+
 /* Ways to bend the entries of a snapshot that no writer would. */
 static void
 bend(struct fmt_snapshot *s, int how)
@@ -1183,6 +1201,22 @@ bend(struct fmt_snapshot *s, int how)
         break;
     case 13: /* no groups but rows */
         e->n_groups = 0;
+        break;
+    case 14: /* statistics that are cut off */
+        put_stats(e, 1, 0, 0);
+        e->stats_len--;
+        break;
+    case 15: /* those of a column that is not there */
+        put_stats(e, 1, 1, 0);
+        break;
+    case 16: /* those of one column twice */
+        put_stats(e, 2, 0, 0);
+        break;
+    case 17: /* more nulls than rows */
+        put_stats(e, 1, 0, e->n_rows + 1);
+        break;
+    case 18: /* of more columns than are kept */
+        put_stats(e, 65, 0, 0);
         break;
     default:
         ck_abort();
@@ -1313,7 +1347,7 @@ main(void)
     tcase_add_test(t, test_utf8);
     tcase_add_test(t, test_root_that_explodes_is_refused);
     tcase_add_test(t, test_hostile_roots_are_refused);
-    tcase_add_loop_test(t, test_hostile_segments_are_refused, 0, 14);
+    tcase_add_loop_test(t, test_hostile_segments_are_refused, 0, 19);
     suite_add_tcase(suite, t);
 
     runner = srunner_create(suite);

@@ -131,11 +131,25 @@ def load_table(path):
     return table, hash128(header + data[footer_off:])
 
 
+def check_stats(entry, path):
+    """Chapter 14."""
+    stats = entry["stats"]
+    check(len(stats) % 48 == 0 and len(stats) <= 64 * 48, path)
+    columns = [struct.unpack_from("<I", stats, at)[0] for at in range(0, len(stats), 48)]
+    check(columns == sorted(set(columns)), path)
+    for at in range(0, len(stats), 48):
+        flags, n_nulls = struct.unpack_from("<IQ", stats, at + 4)
+        check(n_nulls <= entry["rows"], path)
+        if not flags & 1:
+            check(not any(stats[at + 16 : at + 48]), path)
+
+
 def check_shard(dataset, path, entry):
     with open(os.path.join(dataset, path), "rb") as f:
         data = f.read()
     check(len(data) == entry["file_bytes"], path)
     check(hash128(data[:64] + data[-entry["footer_bytes"] :]) == hash_hex(entry["hash"]), path)
+    check_stats(entry, path)
     check(sum(entry["group_rows"]) == entry["rows"] and hash_hex(entry["hash"]) in path, path)
 
 
