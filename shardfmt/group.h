@@ -64,6 +64,7 @@ struct fmt_chunk_stats {
 #define FMT_STATS_MINMAX        1u /* min and max are set: of the non-null values that are not NaN */
 #define FMT_STATS_MAX_TRUNCATED 2u /* the string goes on: every string up to max + more is below */
 #define FMT_STATS_NAN           4u /* a value is NaN */
+#define FMT_STATS_KNOWN         7u /* all of them; what other bits mean this build cannot know */
 
 /* An encoded row group: its bytes, pages and statistics. Made by a worker, consumed by the
  * writer. */

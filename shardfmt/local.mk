@@ -11,6 +11,8 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/delta.c shardfmt/delta.h \
 	shardfmt/dict.c shardfmt/dict.h \
 	shardfmt/encode.c shardfmt/encode.h \
+	shardfmt/filter.c shardfmt/filter.h \
+	shardfmt/filter_parse.c shardfmt/filter_tree.h \
 	shardfmt/footer.c \
 	shardfmt/footer_write.c shardfmt/footer_write.h \
 	shardfmt/group.c shardfmt/group.h \
@@ -34,6 +36,7 @@ shardfmt_libfmt_la_SOURCES += \
 	shardfmt/publish.c \
 	shardfmt/root.c shardfmt/rowgroup.c \
 	shardfmt/segment.c \
+	shardfmt/select.c shardfmt/select.h \
 	shardfmt/snapshot.c shardfmt/snapshot.h \
 	shardfmt/table.c shardfmt/table.h \
 	shardfmt/take.c shardfmt/take.h shardfmt/take_plan.c shardfmt/take_run.c \

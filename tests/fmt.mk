@@ -5,7 +5,8 @@ EXTRA_DIST += $(fmt_util) tests/dataset_reference.py
 shard_util = tests/shard_util.c tests/shard_util.h
 EXTRA_DIST += $(shard_util) tests/rowhash_reference.py
 if HAVE_CHECK
-fmt_core_check = tests/check_column tests/check_encode tests/check_ints tests/check_shard
+fmt_core_check = tests/check_column tests/check_encode tests/check_filter tests/check_ints \
+	tests/check_shard
 check_PROGRAMS += $(fmt_core_check)
 TESTS += $(fmt_core_check)
 fmt_core_libs = shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
@@ -18,6 +19,9 @@ tests_check_shard_LDADD = $(fmt_core_libs)
 tests_check_ints_SOURCES = tests/check_ints.c $(shard_util)
 tests_check_ints_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_ints_LDADD = $(fmt_core_libs)
+tests_check_filter_SOURCES = tests/check_filter.c $(shard_util) $(fmt_util)
+tests_check_filter_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_filter_LDADD = $(fmt_core_libs)
 tests_check_encode_SOURCES = tests/check_encode.c $(shard_util) $(fmt_util)
 tests_check_encode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_encode_LDADD = $(fmt_core_libs)

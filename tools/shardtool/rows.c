@@ -3,12 +3,15 @@
 #include "tools/shardtool/rows.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/compiler.h"
 #include "lib/fail.h"
-#include "shardfmt/snapshot.h"
+#include "lib/report.h"
+#include "shardfmt/bits.h"
+#include "shardfmt/select.h"
 #include "tools/ingest/parse.h"
 
 #define FLUSH_BYTES (1u << 18)
@@ -28,6 +31,10 @@ struct rows {
     FILE *out;
     const char *out_name;
     uint64_t left;            /* rows that may still be printed */
+    struct fmt_filter *filter; /* --where, or NULL */
+    struct fmt_select *select; /* its way through ds */
+    uint32_t *rest;            /* of cols, those that the filter does not read */
+    uint32_t n_rest;
 };
 
 void
@@ -37,6 +44,7 @@ rows_take_option(struct cli_args *a, int id, struct rows_opts *o)
     case ROWS_OPT_LIMIT: cli_arg_u64(a, 0, UINT64_MAX, &o->limit); break;
     case ROWS_OPT_COLUMNS: o->columns = a->value; break;
     case ROWS_OPT_SPLIT: o->split = a->value; break;
+    case ROWS_OPT_WHERE: o->where = a->value; break;
     default: break;
     }
 }
@@ -109,13 +117,16 @@ print_row(struct rows *rows, uint64_t row, struct shard_error *err)
     return r;
 }
 
-/* Rows [0, n) of rows->arrays, as far as wanted. */
+/* Rows [0, n) of rows->arrays, as far as wanted: those in bits (NULL: all). */
 static int
-print_arrays(struct rows *rows, uint64_t n, struct shard_error *err)
+print_arrays(struct rows *rows, uint64_t n, const uint8_t *bits, struct shard_error *err)
 {
     for (uint64_t i = 0; i < n && rows->left > 0; i++) {
-        int r = print_row(rows, i, err);
+        int r;
 
+        if (bits && !fmt_bits_get(bits, i))
+            continue;
+        r = print_row(rows, i, err);
         if (r == 0 && rows->text.len >= FLUSH_BYTES)
             r = flush_text(rows, err);
         if (r < 0)
@@ -125,17 +136,80 @@ print_arrays(struct rows *rows, uint64_t n, struct shard_error *err)
     return 0;
 }
 
+/* The expression is wrong: say so, and show where. */
+static int
+fail_where(const struct rows *rows, size_t at, const struct shard_error *err)
+{
+    const char *text = rows->o->where;
+    int status = cli_fail(CLI_USAGE, "--where: %s", err->text);
+
+    if (strlen(text) < 1000 && strpbrk(text, "\r\n\t") == NULL) {
+        fprintf(stderr, "  %s\n  ", text);
+        for (size_t i = 0; i < at; i++)
+            if ((text[i] & 0xc0) != 0x80) /* one for each character */
+                fputc(' ', stderr);
+        fputs("^\n", stderr);
+    }
+    return status;
+}
+
+/* Make ready to filter. *ret_status is set where the user is wrong. */
+static int
+where_begin(struct rows *rows, int *ret_status, struct shard_error *err)
+{
+    size_t at = 0;
+    int r;
+
+    r = fmt_filter_parse(rows->o->where, fmt_dataset_schema(rows->ds), &rows->filter, &at, err);
+    if (r == SHARD_EPARSE)
+        *ret_status = fail_where(rows, at, err);
+    if (r < 0)
+        return r;
+    rows->rest = calloc(rows->n_cols + 1, sizeof(*rows->rest));
+    if (rows->rest == NULL)
+        return base_fail(err, -ENOMEM, "reading rows");
+    r = fmt_select_new(rows->ds, rows->filter, &rows->select, err);
+    for (uint32_t c = 0; r == 0 && c < rows->n_cols; c++)
+        if (!fmt_select_reads(rows->select, rows->cols[c]))
+            rows->rest[rows->n_rest++] = rows->cols[c];
+    return r;
+}
+
+/* Read the wanted columns of a row group. 1; 0 where no row of it is wanted. *ret_bits is which, or
+ * NULL for all. */
+static int
+read_group(struct rows *rows, uint64_t group, const uint8_t **ret_bits, struct shard_error *err)
+{
+    uint32_t rest = 0;
+    int64_t n = 1;
+    int r;
+
+    *ret_bits = NULL;
+    if (rows->select)
+        n = fmt_select_group(rows->select, group, ret_bits, err);
+    if (n <= 0)
+        return (int)n;
+    r = shard_dataset_read_group(rows->ds, group, rows->select ? rows->rest : rows->cols,
+                                 rows->select ? rows->n_rest : rows->n_cols, rows->group, err);
+    for (uint32_t c = 0; r == 0 && c < rows->n_cols; c++) {
+        rows->arrays[c] = rows->select && fmt_select_reads(rows->select, rows->cols[c])
+                              ? *fmt_select_array(rows->select, rows->cols[c])
+                              : *shard_group_array(rows->group, rest++);
+    }
+    return r < 0 ? r : 1;
+}
+
 static int
 print_group(struct rows *rows, uint64_t group, struct shard_error *err)
 {
-    int r;
+    const uint8_t *bits;
+    struct shard_group_info info;
+    int r = read_group(rows, group, &bits, err);
 
-    r = shard_dataset_read_group(rows->ds, group, rows->cols, rows->n_cols, rows->group, err);
-    if (r < 0)
+    if (r <= 0)
         return r;
-    for (uint32_t c = 0; c < rows->n_cols; c++)
-        rows->arrays[c] = *shard_group_array(rows->group, c);
-    return print_arrays(rows, shard_group_n_rows(rows->group), err);
+    shard_dataset_group_info(rows->ds, group, &info);
+    return print_arrays(rows, info.n_rows, bits, err);
 }
 
 /* How many rows to take at a time. */
@@ -176,7 +250,7 @@ print_taken(struct rows *rows, struct shard_error *err)
         for (uint32_t c = 0; r == 0 && c < rows->n_cols; c++)
             rows->arrays[c] = *shard_taker_array(rows->taker, c);
         if (r == 0)
-            r = print_arrays(rows, (uint64_t)n, err);
+            r = print_arrays(rows, (uint64_t)n, NULL, err);
     }
     free(numbers);
     return n < 0 ? (int)n : r;
@@ -200,8 +274,32 @@ print_groups(struct rows *rows, int64_t split, struct shard_error *err)
     return r;
 }
 
+/* What --where read and what it did not need to. */
 static int
-print_rows(struct rows *rows, struct shard_error *err)
+where_report(const struct rows *rows, struct shard_error *err)
+{
+    const struct fmt_select_counts *n = fmt_select_counts(rows->select);
+    FILE *out = rows->out == stdout ? stderr : stdout;
+    json_t *obj;
+    int r;
+
+    if (!cli_json()) {
+        cli_message("%" PRIu64 " rows; %" PRIu64 " row groups read, %" PRIu64
+                    " skipped by statistics, with them %" PRIu64 " whole shards",
+                    rows->o->limit - rows->left, n->groups_read, n->groups_skipped,
+                    n->shards_skipped);
+        return 0;
+    }
+    obj = json_pack("{s:I, s:I, s:I, s:I}", "rows", (json_int_t)(rows->o->limit - rows->left),
+                    "groups_read", (json_int_t)n->groups_read, "groups_skipped",
+                    (json_int_t)n->groups_skipped, "shards_skipped", (json_int_t)n->shards_skipped);
+    r = obj ? base_report_line(out, obj, err) : base_fail(err, -ENOMEM, "a report");
+    json_decref(obj);
+    return r;
+}
+
+static int
+print_rows(struct rows *rows, int *ret_status, struct shard_error *err)
 {
     int64_t split = -1;
     int r;
@@ -216,11 +314,15 @@ print_rows(struct rows *rows, struct shard_error *err)
                              rows->o->split);
     }
     r = pick_columns(rows, err);
+    if (r == 0 && rows->o->where)
+        r = where_begin(rows, ret_status, err);
     if (r == 0 && rows->o->form == ROWS_CSV)
         r = ingest_csv_header(&rows->schema, ',', &rows->text);
     if (r == 0)
         r = rows->o->numbers ? print_taken(rows, err) : print_groups(rows, split, err);
-    return r == 0 ? flush_text(rows, err) : r;
+    if (r == 0)
+        r = flush_text(rows, err);
+    return r == 0 && rows->select ? where_report(rows, err) : r;
 }
 
 int
@@ -231,17 +333,22 @@ rows_print(const struct rows_opts *o, FILE *out, const char *out_name)
     int r, status = CLI_OK;
 
     fmt_schema_init(&rows.schema);
-    r = print_rows(&rows, &err);
-    if (r == -EPIPE)
+    r = print_rows(&rows, &status, &err);
+    if (status != CLI_OK)
+        ; /* it was said */
+    else if (r == -EPIPE)
         status = CLI_FAILED; /* whoever read it has seen enough: nothing to say */
     else if (r < 0)
         status = cli_fail(CLI_FAILED, "%s", err.text[0] ? err.text : shard_strerror(r));
     shard_group_free(rows.group);
     shard_taker_close(rows.taker);
+    fmt_select_free(rows.select);
+    fmt_filter_free(rows.filter);
     shard_dataset_close(rows.ds);
     fmt_schema_done(&rows.schema);
     base_buf_done(&rows.text);
     free(rows.cols);
     free(rows.arrays);
+    free(rows.rest);
     return status;
 }

@@ -15,6 +15,7 @@ struct rows_opts {
     const char *dataset;
     const char *split;    /* NULL = all, in row order */
     const char *columns;  /* "a,b" or NULL = all */
+    const char *where;    /* an expression, or NULL */
     uint64_t limit;       /* rows at most; UINT64_MAX = all */
     enum rows_form form;
     /* Where it is set: the rows whose numbers it gives, instead of all. Up to cap of them into ret;
@@ -28,11 +29,15 @@ struct rows_opts {
 int rows_print(const struct rows_opts *o, FILE *out, const char *out_name);
 
 /* Options that these verbs share: ids of the table below 10 are taken. */
-enum { ROWS_OPT_LIMIT = 1, ROWS_OPT_COLUMNS, ROWS_OPT_SPLIT };
+enum { ROWS_OPT_LIMIT = 1, ROWS_OPT_COLUMNS, ROWS_OPT_SPLIT, ROWS_OPT_WHERE, ROWS_OPT_JSON };
 #define ROWS_OPTS                                                                                  \
     {'n', "rows", "N", "at most so many rows", ROWS_OPT_LIMIT},                                    \
     {0, "columns", "A,B", "these columns only, in this order", ROWS_OPT_COLUMNS},                  \
-    {0, "split", "NAME", "rows of this split only", ROWS_OPT_SPLIT}
+    {0, "split", "NAME", "rows of this split only", ROWS_OPT_SPLIT},                               \
+    {0, "where", "EXPR", "rows of which this is true: \"year >= 1990 AND lang IN ('de', 'fr')\"",    \
+     ROWS_OPT_WHERE},                                                                              \
+    {0, "json", NULL, "with --where: what was read and skipped as a JSON object, on standard\n"     \
+     "error where rows are on standard output", ROWS_OPT_JSON}
 void rows_take_option(struct cli_args *a, int id, struct rows_opts *o);
 
 #endif

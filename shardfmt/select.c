@@ -1,0 +1,188 @@
+#include "config.h"
+
+#include "shardfmt/select.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "lib/fail.h"
+#include "shardfmt/bits.h"
+#include "shardfmt/dataset.h"
+#include "shardfmt/shard_stats.h"
+
+#define NO_SHARD UINT32_MAX
+
+struct fmt_select {
+    struct shard_dataset *ds;
+    const struct fmt_filter *f;
+    const struct fmt_filter_input *in;
+    uint32_t n_in;
+    uint32_t *cols;       /* of the inputs, each once */
+    uint32_t n_cols;
+    uint32_t *in_col;     /* n_in: index into cols */
+    struct shard_group *group;
+    struct shard_array *arrays;              /* n_in */
+    struct fmt_chunk_stats *shard_stats;     /* n_in: storage */
+    const struct fmt_chunk_stats **stats;    /* n_in */
+    struct base_buf bits;
+    uint32_t shard; /* the last one that was looked at */
+    bool skip_shard;
+    struct fmt_select_counts counts;
+};
+
+/* Index into s->cols; n_cols where it is not there. */
+static uint32_t
+find_column(const struct fmt_select *s, uint32_t column)
+{
+    uint32_t i = 0;
+
+    while (i < s->n_cols && s->cols[i] != column)
+        i++;
+    return i;
+}
+
+int
+fmt_select_new(struct shard_dataset *ds, const struct fmt_filter *f, struct fmt_select **ret,
+               struct shard_error *err)
+{
+    struct fmt_select *s = calloc(1, sizeof(*s));
+    int r = -ENOMEM;
+
+    if (s == NULL)
+        return base_fail(err, -ENOMEM, "a filter");
+    s->ds = ds;
+    s->f = f;
+    s->shard = NO_SHARD;
+    s->in = fmt_filter_inputs(f, &s->n_in);
+    s->cols = calloc(s->n_in + 1, sizeof(*s->cols));
+    s->in_col = calloc(s->n_in + 1, sizeof(*s->in_col));
+    s->arrays = calloc(s->n_in + 1, sizeof(*s->arrays));
+    s->shard_stats = calloc(s->n_in + 1, sizeof(*s->shard_stats));
+    s->stats = calloc(s->n_in + 1, sizeof(*s->stats));
+    if (s->cols && s->in_col && s->arrays && s->shard_stats && s->stats)
+        r = shard_group_new(&s->group);
+    if (r < 0) {
+        fmt_select_free(s);
+        return base_fail(err, r, "a filter");
+    }
+    for (uint32_t i = 0; i < s->n_in; i++) {
+        const uint32_t c = find_column(s, s->in[i].column);
+
+        s->cols[c] = s->in[i].column;
+        s->n_cols += c == s->n_cols;
+        s->in_col[i] = c;
+    }
+    *ret = s;
+    return 0;
+}
+
+void
+fmt_select_free(struct fmt_select *s)
+{
+    if (s == NULL)
+        return;
+    shard_group_free(s->group);
+    free(s->cols);
+    free(s->in_col);
+    free(s->arrays);
+    free(s->shard_stats);
+    free(s->stats);
+    base_buf_done(&s->bits);
+    free(s);
+}
+
+/* Whether the segment's statistics rule out the whole shard. */
+static bool
+skip_shard(struct fmt_select *s, uint32_t shard)
+{
+    const struct fmt_shard_entry *e = &s->ds->snapshot.shards[shard];
+
+    for (uint32_t i = 0; i < s->n_in; i++)
+        s->stats[i] = fmt_shard_stats_get(e, s->in[i].column, &s->shard_stats[i])
+                          ? &s->shard_stats[i]
+                          : NULL;
+    return fmt_filter_prune(s->f, s->stats, e->n_rows);
+}
+
+/* Whether the footer's rule out the row group: 1 or 0. */
+static int
+skip_group(struct fmt_select *s, const struct shard_group_info *info, struct shard_error *err)
+{
+    struct fmt_open_shard *o;
+    int r = fmt_cache_acquire(&s->ds->cache, info->shard, &o, err);
+
+    if (r < 0)
+        return base_fail_in(err, r, "%s", s->ds->path);
+    for (uint32_t i = 0; i < s->n_in; i++)
+        s->stats[i] = o->footer->stats ? &o->footer->stats[(size_t)info->index *
+                                                               o->footer->n_columns +
+                                                           s->in[i].column]
+                                       : NULL;
+    r = fmt_filter_prune(s->f, s->stats, info->n_rows);
+    fmt_cache_release(&s->ds->cache, o);
+    return r;
+}
+
+static int64_t
+read_group(struct fmt_select *s, uint64_t group, uint64_t n_rows, struct shard_error *err)
+{
+    int64_t n;
+    int r = shard_dataset_read_group(s->ds, group, s->cols, s->n_cols, s->group, err);
+
+    if (r < 0)
+        return r;
+    base_buf_reset(&s->bits);
+    if (base_buf_append_zero(&s->bits, fmt_bits_bytes(n_rows)) < 0)
+        return base_fail(err, -ENOMEM, "%s: %" PRIu64 " rows", s->ds->path, n_rows);
+    for (uint32_t i = 0; i < s->n_in; i++)
+        s->arrays[i] = *shard_group_array(s->group, s->in_col[i]);
+    n = (int64_t)fmt_filter_eval(s->f, s->arrays, n_rows, s->bits.data);
+    s->counts.groups_read++;
+    s->counts.rows_selected += (uint64_t)n;
+    return n;
+}
+
+int64_t
+fmt_select_group(struct fmt_select *s, uint64_t group, const uint8_t **ret_bits,
+                 struct shard_error *err)
+{
+    struct shard_group_info info;
+    int64_t r;
+
+    shard_dataset_group_info(s->ds, group, &info);
+    if (info.shard != s->shard) {
+        s->shard = info.shard;
+        s->skip_shard = skip_shard(s, info.shard);
+        s->counts.shards_skipped += s->skip_shard;
+    }
+    r = s->skip_shard ? 1 : skip_group(s, &info, err);
+    if (r < 0)
+        return r;
+    if (r == 1) {
+        s->counts.groups_skipped++;
+        return 0;
+    }
+    r = read_group(s, group, info.n_rows, err);
+    if (r >= 0)
+        *ret_bits = s->bits.data;
+    return r;
+}
+
+bool
+fmt_select_reads(const struct fmt_select *s, uint32_t column)
+{
+    return find_column(s, column) < s->n_cols;
+}
+
+const struct shard_array *
+fmt_select_array(const struct fmt_select *s, uint32_t column)
+{
+    return shard_group_array(s->group, find_column(s, column));
+}
+
+const struct fmt_select_counts *
+fmt_select_counts(const struct fmt_select *s)
+{
+    return &s->counts;
+}
