@@ -235,4 +235,30 @@ def test_what_json_can_say(tmp):
         same_records(json_lines(("\n".join(lines)).encode()), json_lines(exported(ds)))
 
 
+def test_ten_thousand_columns(tmp):
+    """Keys of one object beside keys of nested ones, in records that lack some, hold others that fit
+    no column, and are in another order."""
+    names = ["k%d" % i if i % 3 else "o%d.k%d" % (i % 50, i) for i in range(10000)]
+
+    def record(row):
+        r = {}
+        for i, name in enumerate(names if row % 2 else reversed(names)):
+            if (i + row) % 4 == 0:
+                continue
+            at = r
+            for part in name.split(".")[:-1]:
+                at = at.setdefault(part, {})
+            at[name.split(".")[-1]] = ["misfit", row] if (i * row) % 99 == 3 else \
+                i * row if i % 2 else "w%d" % (i % 7)
+        return r
+
+    lines = "".join(json.dumps(record(row)) + "\n" for row in range(20)).encode()
+    path = write(os.path.join(tmp, "wide.jsonl"), lines)
+    ds = os.path.join(tmp, "ds")
+    r = ingest(ds, path)
+    assert (r["rows_written"], r["rejected"]) == (20, 0), r
+    assert len([c for c in r["columns"] if c["name"] != "_extra"]) == 10000, len(r["columns"])
+    same_records(json_lines(lines), json_lines(exported(ds)))
+
+
 main(globals())

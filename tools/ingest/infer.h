@@ -7,7 +7,7 @@
 #include "tools/ingest/parse.h"
 #include "tools/ingest/trie.h"
 
-#define INGEST_MAX_COLUMNS 4096u /* default of max_columns */
+#define INGEST_MAX_COLUMNS 16384u /* default of max_columns */
 #define INGEST_MAX_DEPTH   1024u /* default of max_json_depth */
 #define INGEST_DEPTH_MAX   4096u /* its limit: records are walked by recursion */
 

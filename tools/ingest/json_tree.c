@@ -5,10 +5,71 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/hash.h"
 #include "tools/ingest/json_text.h"
 
-#define NONE UINT32_MAX
-#define ROOT 0u
+#define NONE  UINT32_MAX
+#define ROOT  0u
+#define LARGE 64u /* nodes: smaller trees are searched child by child */
+
+static bool
+has_key(const struct ingest_tree_node *node, const char *key, size_t len)
+{
+    return node->key_len == len && memcmp(node->key, key, len) == 0;
+}
+
+/* ---------------------------------------------------------- the table: open addressing, half full */
+
+/* Where a node stands in the table, or where it would. */
+static uint32_t *
+table_slot(const struct ingest_tree *t, uint32_t parent, const char *key, size_t len)
+{
+    uint32_t i = (uint32_t)base_hash64(key, len, parent);
+
+    for (;; i++) {
+        uint32_t *slot = &t->table[i & (t->table_cap - 1)];
+
+        if (*slot == NONE || (t->nodes[*slot].parent == parent && has_key(&t->nodes[*slot], key, len)))
+            return slot;
+    }
+}
+
+/* Make it anew for twice as many nodes as there are. */
+static int
+table_grow(struct ingest_tree *t)
+{
+    uint32_t cap = LARGE * 4, *table;
+
+    while (cap < t->n_nodes * 4)
+        cap *= 2;
+    if (cap > t->table_cap) {
+        table = realloc(t->table, cap * sizeof(*table));
+        if (table == NULL)
+            return -ENOMEM;
+        t->table = table;
+        t->table_cap = cap;
+    }
+    memset(t->table, 0xff, t->table_cap * sizeof(*t->table));
+    for (uint32_t i = 0; i < t->n_nodes; i++)
+        *table_slot(t, t->nodes[i].parent, t->nodes[i].key, t->nodes[i].key_len) = i;
+    return 0;
+}
+
+/* A node has been added; from LARGE nodes on there is a table. */
+static int
+table_add(struct ingest_tree *t, uint32_t id)
+{
+    const struct ingest_tree_node *node = &t->nodes[id];
+
+    if (t->n_nodes < LARGE)
+        return 0;
+    if (t->n_nodes == LARGE || t->n_nodes * 2 > t->table_cap)
+        return table_grow(t);
+    *table_slot(t, node->parent, node->key, node->key_len) = id;
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------- the tree */
 
 static int
 add_node(struct ingest_tree *t, uint32_t parent, const char *key, size_t key_len, uint32_t *ret)
@@ -26,15 +87,14 @@ add_node(struct ingest_tree *t, uint32_t parent, const char *key, size_t key_len
     }
     *ret = t->n_nodes++;
     node = &t->nodes[*ret];
-    *node = (struct ingest_tree_node){key, key_len, 0, 0, NONE, NONE, NONE, false};
-    if (parent == NONE)
-        return 0;
-    if (t->nodes[parent].last == NONE)
+    *node = (struct ingest_tree_node){key, key_len, 0, 0, parent, NONE, NONE, NONE, false};
+    if (parent != NONE && t->nodes[parent].last == NONE)
         t->nodes[parent].first = *ret;
-    else
+    else if (parent != NONE)
         t->nodes[t->nodes[parent].last].next = *ret;
-    t->nodes[parent].last = *ret;
-    return 0;
+    if (parent != NONE)
+        t->nodes[parent].last = *ret;
+    return table_add(t, *ret);
 }
 
 int
@@ -51,14 +111,9 @@ void
 ingest_tree_done(struct ingest_tree *t)
 {
     free(t->nodes);
+    free(t->table);
     base_buf_done(&t->text);
     memset(t, 0, sizeof(*t));
-}
-
-static bool
-has_key(const struct ingest_tree_node *node, const char *key, size_t len)
-{
-    return node->key_len == len && memcmp(node->key, key, len) == 0;
 }
 
 /* Neighbours in a schema mostly share their parent: the last child is tried first. */
@@ -69,6 +124,8 @@ find(const struct ingest_tree *t, uint32_t parent, const char *key, size_t len)
 
     if (id == NONE || has_key(&t->nodes[id], key, len))
         return id;
+    if (t->n_nodes >= LARGE)
+        return *table_slot(t, parent, key, len);
     for (id = t->nodes[parent].first; id != NONE; id = t->nodes[id].next)
         if (has_key(&t->nodes[id], key, len))
             break;

@@ -10,7 +10,7 @@ struct ingest_tree_node {
     const char *key; /* borrowed until the reset */
     size_t key_len;
     size_t text_off, text_len; /* of a leaf, in text */
-    uint32_t first, last, next;
+    uint32_t parent, first, last, next;
     bool leaf;
 };
 
@@ -18,6 +18,8 @@ struct ingest_tree_node {
 struct ingest_tree {
     struct ingest_tree_node *nodes;
     uint32_t n_nodes, cap;
+    uint32_t *table; /* of nodes by parent and key, in trees that are large; else not used */
+    uint32_t table_cap;
     struct base_buf text; /* JSON of the leaves */
     size_t leaf_off;
 };

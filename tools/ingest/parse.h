@@ -41,7 +41,7 @@ struct ingest_parse_opts {
     size_t n_dedup_key;
     char **split_key; /* NULL = the dedup key */
     size_t n_split_key;
-    uint32_t max_columns;    /* of an inferred schema; 0 = 4096; further keys go to _extra */
+    uint32_t max_columns;    /* of an inferred schema; 0 = 16384; further keys go to _extra */
     uint32_t max_json_depth; /* 0 = 1024 */
 };
 
