@@ -28,6 +28,8 @@ EXTRA_PROGRAMS += tests/bench/bench_encode
 tests_bench_bench_encode_SOURCES = tests/bench/bench_encode.c
 tests_bench_bench_encode_LDADD = $(bench_libs)
 
+EXTRA_DIST += tests/bench/memory.sh tests/bench/verify.sh
+
 EXTRA_DIST += tests/bench/open.sh
 EXTRA_PROGRAMS += tests/bench/bench_open
 tests_bench_bench_open_SOURCES = tests/bench/bench_open.c

@@ -3,7 +3,8 @@
  *
  *     dump_columns DATASET >t.csv
  *
- * Null is an empty cell; text is always in quotes; binary is hex; lists are [1,2], sparse vectors
+ * Null is an empty cell; text is always in quotes; binary and tensors of uint8 are hex; timestamps are
+ * their number; lists and other tensors are [1,2] or ["a","b"], sparse vectors
  * {'indices': [1,2], 'values': [0.5,1]}: DuckDB casts all of these. */
 #include "config.h"
 
@@ -63,6 +64,7 @@ put_number(enum shard_type type, const void *values, uint64_t i)
         printf("%" PRId32, ((const int32_t *)values)[i]);
         break;
     case SHARD_TYPE_INT64:
+    case SHARD_TYPE_TIMESTAMP:
         printf("%" PRId64, ((const int64_t *)values)[i]);
         break;
     case SHARD_TYPE_UINT8:
@@ -101,6 +103,32 @@ put_numbers(enum shard_type type, const void *values, int32_t from, int32_t to)
     putc_unlocked(']', stdout);
 }
 
+/* A list of strings: JSON within a quoted cell. */
+static void
+put_strings(const struct shard_array *a, int32_t from, int32_t to)
+{
+    const char *bytes = a->values;
+
+    fputs("\"[", stdout);
+    for (int32_t i = from; i < to; i++) {
+        fputs(i > from ? ",\"\"" : "\"\"", stdout);
+        for (int32_t k = a->elem_offsets[i]; k < a->elem_offsets[i + 1]; k++) {
+            const char c = bytes[k];
+
+            if (c == '"')
+                fputs("\\\"\"", stdout);
+            else if (c == '\\')
+                fputs("\\\\", stdout);
+            else if ((unsigned char)c < ' ')
+                printf("\\u%04x", (unsigned char)c);
+            else
+                putc_unlocked(c, stdout);
+        }
+        fputs("\"\"", stdout);
+    }
+    fputs("]\"", stdout);
+}
+
 static void
 put_cell(const struct shard_array *a, uint64_t row)
 {
@@ -120,7 +148,22 @@ put_cell(const struct shard_array *a, uint64_t row)
     case SHARD_TYPE_BINARY:
         put_hex((const uint8_t *)bytes + from, (size_t)(to - from));
         break;
+    case SHARD_TYPE_TENSOR:
+        if (a->elem == SHARD_TYPE_UINT8) {
+            put_hex((const uint8_t *)bytes + row * a->width, a->width);
+            break;
+        }
+        from = (int32_t)row * (int32_t)a->width;
+        to = from + (int32_t)a->width;
+        putc_unlocked('"', stdout);
+        put_numbers(a->elem, a->values, from, to);
+        putc_unlocked('"', stdout);
+        break;
     case SHARD_TYPE_LIST:
+        if (a->elem == SHARD_TYPE_STRING) {
+            put_strings(a, from, to);
+            break;
+        }
         putc_unlocked('"', stdout);
         put_numbers(a->elem, a->values, from, to);
         putc_unlocked('"', stdout);
