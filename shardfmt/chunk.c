@@ -17,6 +17,7 @@
 #include "lib/fail.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/decode.h"
+#include "shardfmt/nulls.h"
 
 #define ROLE(r) (1u << FMT_ROLE_##r)
 #define SHORT_COPY 32u /* strings up to this length are copied as so many bytes */
@@ -80,6 +81,7 @@ struct decoding {
     bool one_page;
     const struct fmt_page *page;
     struct fmt_page_in in;
+    uint32_t present;            /* rows of the page at hand that are not null */
     uint64_t page_values;        /* of the page at hand */
     const uint8_t *in_place;     /* values that need no copy, or NULL */
 };
@@ -120,8 +122,9 @@ decode_validity(struct decoding *c)
     const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_VALIDITY];
     const uint32_t n = c->in.n_rows;
     struct base_buf *b = &c->d->validity;
-    uint64_t present = n;
+    uint32_t present = n;
 
+    c->present = n;
     if (s->data == NULL && b->len == 0)
         return 0;
     if (s->data && !c->field->nullable)
@@ -143,19 +146,20 @@ decode_validity(struct decoding *c)
         fmt_bits_append_same(b->data, c->row, *s->data, n);
     } else if (s->encoding == FMT_ENC_PLAIN && s->len == fmt_bits_bytes(n) &&
                fmt_bits_tail_clear(s->data, n)) {
-        present = fmt_bits_count(s->data, 0, n);
+        present = (uint32_t)fmt_bits_count(s->data, 0, n);
         fmt_bits_append(b->data, c->row, s->data, 0, n);
     } else {
         return base_fail(c->err, SHARD_ECORRUPT, "validity bits are broken");
     }
     c->n_nulls += n - present;
+    c->present = present;
     return 0;
 }
 
 static bool
 page_has_nulls(const struct decoding *c)
 {
-    return c->in.streams[FMT_ROLE_VALIDITY].data != NULL;
+    return c->present < c->in.n_rows;
 }
 
 static bool
@@ -164,15 +168,12 @@ row_is_null(const struct decoding *c, uint64_t i)
     return page_has_nulls(c) && !fmt_bits_get(c->d->validity.data, c->row + i);
 }
 
-/* Null rows hold zeros, whatever their slots held. */
+/* The rows of size bytes that are there go where they belong; null rows hold zeros. */
 static void
-clear_nulls(const struct decoding *c, uint8_t *values)
+spread(const struct decoding *c, void *rows, size_t size)
 {
-    if (!page_has_nulls(c))
-        return;
-    for (uint64_t i = 0; i < c->in.n_rows; i++)
-        if (row_is_null(c, i))
-            memset(values + i * c->size, 0, c->size);
+    if (page_has_nulls(c))
+        fmt_nulls_spread(c->d->validity.data, c->row, rows, size, c->in.n_rows, c->present);
 }
 
 /* ------------------------------------------------------------------------------------ numbers */
@@ -271,7 +272,7 @@ in_place(const struct decoding *c, const struct fmt_stream_in *s, uint64_t n)
 {
     const uint8_t *page = c->d->page.data;
 
-    if (!c->one_page || c->page->codec == FMT_CODEC_NONE || s->encoding != FMT_ENC_PLAIN ||
+    if (!c->one_page || n < c->page_values || c->page->codec == FMT_CODEC_NONE || s->encoding != FMT_ENC_PLAIN ||
         s->size != c->size || s->count != n || s->len != n * c->size ||
         (uintptr_t)s->data % FMT_ALIGN || c->in.streams[FMT_ROLE_CODES].data ||
         c->in.streams[FMT_ROLE_DICT_VALUES].data)
@@ -301,23 +302,29 @@ static int
 decode_bools(struct decoding *c)
 {
     const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_VALUES];
-    const uint32_t n = c->in.n_rows;
+    const uint32_t n = c->present;
     uint8_t *dst = values_at(c);
 
     if (dst == NULL)
         return -ENOMEM;
     if (s->count != n || s->size != 0)
         return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bits", s->count);
-    if (s->encoding == FMT_ENC_CONST && s->len == 1 && *s->data <= 1)
-        fmt_bits_append_same(dst, c->row, *s->data, n);
-    else if (s->encoding == FMT_ENC_PLAIN && s->len == fmt_bits_bytes(n) &&
-             fmt_bits_tail_clear(s->data, n))
-        fmt_bits_append(dst, c->row, s->data, 0, n);
-    else
+    if (s->encoding == FMT_ENC_CONST && s->len == 1 && *s->data <= 1) {
+        if (page_has_nulls(c) && *s->data)
+            fmt_bits_append(dst, c->row, c->d->validity.data, c->row, c->in.n_rows);
+        else
+            fmt_bits_append_same(dst, c->row, *s->data, c->in.n_rows);
+    } else if (s->encoding == FMT_ENC_PLAIN && s->len == fmt_bits_bytes(n) &&
+               fmt_bits_tail_clear(s->data, n)) {
+        if (page_has_nulls(c)) {
+            fmt_bits_append_same(dst, c->row, false, c->in.n_rows);
+            fmt_nulls_spread_bits(c->d->validity.data, c->row, s->data, c->in.n_rows, dst);
+        } else {
+            fmt_bits_append(dst, c->row, s->data, 0, n);
+        }
+    } else {
         return base_fail(c->err, SHARD_ECORRUPT, "bits are broken");
-    for (uint64_t i = 0; i < n && page_has_nulls(c); i++)
-        if (row_is_null(c, i))
-            dst[(c->row + i) >> 3] &= (uint8_t) ~(1u << ((c->row + i) & 7));
+    }
     return 0;
 }
 
@@ -333,9 +340,9 @@ decode_fixed(struct decoding *c)
         return r;
     if (c->is.kind == FMT_KIND_BIT)
         return decode_bools(c);
-    r = place_numbers(c, c->in.n_rows, &values);
+    r = place_numbers(c, c->present, &values);
     if (r == 0)
-        clear_nulls(c, values);
+        spread(c, values, c->size);
     return r;
 }
 
@@ -529,7 +536,7 @@ overflow_merge(const struct decoding *c, uint8_t *values, uint8_t *indices, uint
 
 /* -------------------------------------------------------------------- lengths become offsets */
 
-/* Turn n lengths, which are null rows' zeros included, into the offsets behind value0. */
+/* Turn n lengths, null rows' zeros included, into the offsets behind value0. */
 static int
 lengths_sum(const struct decoding *c, uint32_t *lens, uint32_t n)
 {
@@ -556,14 +563,12 @@ decode_lengths(struct decoding *c, uint64_t *ret_inline)
     uint32_t *lens = (uint32_t *)(void *)c->d->offsets.data + c->row + 1;
     const uint32_t n = c->in.n_rows;
     uint64_t n_over = 0;
-    int r = fmt_ints_all(&c->in.streams[FMT_ROLE_LENGTHS], sizeof(*lens), true, false, n, lens,
-                         c->err);
+    int r = fmt_ints_all(&c->in.streams[FMT_ROLE_LENGTHS], sizeof(*lens), true, false, c->present,
+                         lens, c->err);
 
     if (r < 0)
         return r;
-    for (uint32_t i = 0; i < n && page_has_nulls(c); i++)
-        if (lens[i] && row_is_null(c, i))
-            return base_fail(c->err, SHARD_ECORRUPT, "null row %" PRIu32 " has a length", i);
+    spread(c, lens, sizeof(*lens));
     r = overflow_lengths(c, lens, &n_over);
     if (r < 0)
         return r;
@@ -618,7 +623,7 @@ dict_offsets(struct decoding *c)
     struct fmt_ints_reader rd;
     uint32_t row = 0;
     int r = fmt_ints_open(&rd, &c->in.streams[FMT_ROLE_CODES], sizeof(uint32_t), true, false,
-                          c->in.n_rows, c->err);
+                          c->present, c->err);
 
     while (r >= 0 && rd.left) {
         r = codes_next(&rd, n_entries, codes, c->err);
@@ -627,9 +632,7 @@ dict_offsets(struct decoding *c)
     }
     if (r < 0)
         return r;
-    for (uint32_t i = 0; i < c->in.n_rows && page_has_nulls(c); i++)
-        if (row_is_null(c, i))
-            lens[i] = 0;
+    spread(c, lens, sizeof(*lens));
     return lengths_sum(c, lens, c->in.n_rows);
 }
 
@@ -649,20 +652,19 @@ static int
 dict_copy(struct decoding *c, uint8_t *dst)
 {
     const uint32_t *entry = (const uint32_t *)(const void *)c->d->dict_offsets.data;
-    const int32_t *ends = (const int32_t *)(const void *)c->d->offsets.data + c->row + 1;
     const uint8_t *dict = c->in.streams[FMT_ROLE_DICT_BYTES].data;
     uint32_t codes[FMT_FOR_BLOCK];
     struct fmt_ints_reader rd;
-    int64_t at = (int64_t)c->value;
     int r = fmt_ints_open(&rd, &c->in.streams[FMT_ROLE_CODES], sizeof(uint32_t), true, false,
-                          c->in.n_rows, c->err);
+                          c->present, c->err);
 
     while (r >= 0 && rd.left) {
         r = fmt_ints_next(&rd, codes, c->err);
         for (int i = 0; i < r; i++) {
-            copy_short(dst, dict + entry[codes[i]], (size_t)(*ends - at), c->in.end);
-            dst += *ends - at;
-            at = *ends++;
+            const uint32_t from = entry[codes[i]], len = entry[codes[i] + 1] - from;
+
+            copy_short(dst, dict + from, len, c->in.end);
+            dst += len;
         }
     }
     return r < 0 ? r : 0;

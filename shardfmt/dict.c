@@ -139,7 +139,8 @@ fmt_dict_strings(struct fmt_dict *d, const struct shard_array *a, uint64_t row0,
 {
     const int64_t mask = dict_begin(d, n, max);
     uint32_t *codes;
-    int64_t code = 0;
+    int64_t code;
+    size_t n_codes = 0;
 
     if (mask < 0 || base_buf_reserve(&d->rows, (size_t)max * sizeof(uint32_t)) < 0 ||
         base_buf_reserve(&d->hashes, (size_t)max * sizeof(uint64_t)) < 0)
@@ -148,13 +149,13 @@ fmt_dict_strings(struct fmt_dict *d, const struct shard_array *a, uint64_t row0,
     for (size_t i = 0; i < n; i++) {
         const uint64_t row = row0 + i * stride;
 
-        if (!fmt_array_is_null(a, row)) {
-            code = dict_string(d, a, row, (uint64_t)mask, max, max_bytes);
-            if (code < 0)
-                return 0;
-        }
-        codes[i] = (uint32_t)code;
+        if (fmt_array_is_null(a, row))
+            continue;
+        code = dict_string(d, a, row, (uint64_t)mask, max, max_bytes);
+        if (code < 0)
+            return 0;
+        codes[n_codes++] = (uint32_t)code;
     }
-    d->codes.len = n * sizeof(*codes);
+    d->codes.len = n_codes * sizeof(*codes);
     return 1;
 }

@@ -20,7 +20,7 @@ void fmt_dict_done(struct fmt_dict *d);
 /* n values of size bytes. Returns 1, 0 where there are more than max of them, or -ENOMEM. */
 SHARD_NODISCARD int fmt_dict_numbers(struct fmt_dict *d, const void *values, size_t size, size_t n,
                                      uint32_t max);
-/* n rows of strings from row0 on, every stride-th; a null row gets the code of the row before.
+/* n rows of strings from row0 on, every stride-th; null rows get no code.
  * Returns 1, 0 where there are more than max entries or max_bytes of their bytes, or -ENOMEM. */
 SHARD_NODISCARD int fmt_dict_strings(struct fmt_dict *d, const struct shard_array *a, uint64_t row0,
                                      size_t n, size_t stride, uint32_t max, uint64_t max_bytes);

@@ -11,6 +11,7 @@
 #include "shardfmt/bitpack.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/column.h"
+#include "shardfmt/nulls.h"
 
 #define DICT_SAMPLE      2048u  /* values that say whether a dictionary is worth trying */
 #define DICT_ENTRIES_MAX 65536u
@@ -28,7 +29,7 @@ fmt_encoder_done(struct fmt_encoder *e)
     base_buf_done(&e->page);
     base_buf_done(&e->arena);
     base_buf_done(&e->lengths);
-    base_buf_done(&e->filled);
+    base_buf_done(&e->present);
     base_buf_done(&e->inlined);
     base_buf_done(&e->inlined2);
     base_buf_done(&e->dict_lengths);
@@ -129,7 +130,7 @@ put_bits(struct fmt_encoder *e, enum fmt_role role, const uint8_t *bits, uint64_
     const uint64_t ones = fmt_bits_count(bits, row0, n);
     uint8_t *p;
 
-    if (!e->opts->plain_only && (ones == 0 || ones == n))
+    if (!e->opts->plain_only && n && (ones == 0 || ones == n))
         return put_bytes(e, role, FMT_ENC_CONST, 0, n, ones ? "\1" : "\0", 1);
     p = put_arena(e, role, FMT_ENC_PLAIN, 0, n, fmt_bits_bytes(n));
     if (p == NULL)
@@ -187,35 +188,10 @@ page_assemble(struct fmt_encoder *e, uint32_t n)
 /* ----------------------------------------------------------------------------------- numbers */
 
 struct numbers {
-    const uint8_t *plain;  /* n values, null slots 0 */
-    const uint8_t *filled; /* the same, null slots as the value before: what packs best */
+    const uint8_t *values;
     size_t n;
     struct fmt_ints_kind kind;
 };
-
-/* Copy values with every null slot holding the value before it (the first ones: after it). */
-static const uint8_t *
-fill_nulls(struct fmt_encoder *e, const struct shard_array *a, const uint8_t *values, size_t size,
-           uint64_t row0, size_t n)
-{
-    const uint8_t *last = NULL;
-    uint8_t *d;
-
-    base_buf_reset(&e->filled);
-    if (base_buf_append(&e->filled, values, n * size) < 0)
-        return NULL;
-    d = e->filled.data;
-    for (size_t i = 0; i < n && last == NULL; i++)
-        if (!fmt_array_is_null(a, row0 + i))
-            last = d + i * size;
-    for (size_t i = 0; i < n && last != NULL; i++) {
-        if (!fmt_array_is_null(a, row0 + i))
-            last = d + i * size;
-        else
-            memcpy(d + i * size, last, size);
-    }
-    return d;
-}
 
 /* Whether a sample of the values repeats enough for a dictionary to be worth building. */
 static int
@@ -227,7 +203,7 @@ dict_sample_numbers(struct fmt_encoder *e, const struct numbers *v)
     if (base_buf_reserve(&e->sample, n * v->kind.size) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
-        base_buf_put(&e->sample, v->filled + i * stride * v->kind.size, v->kind.size);
+        base_buf_put(&e->sample, v->values + i * stride * v->kind.size, v->kind.size);
     return fmt_dict_numbers(&e->dict, e->sample.data, v->kind.size, n, (uint32_t)(n - n / 10));
 }
 
@@ -244,10 +220,10 @@ dict_build(struct fmt_encoder *e, const struct numbers *v)
 {
     const uint32_t max = (uint32_t)BASE_MIN(v->n / 2, DICT_ENTRIES_MAX);
     const uint32_t few = BASE_MIN(max, 4 * e->dict.n + 64);
-    int r = fmt_dict_numbers(&e->dict, v->filled, v->kind.size, v->n, few);
+    int r = fmt_dict_numbers(&e->dict, v->values, v->kind.size, v->n, few);
 
     if (r == 0 && few < max)
-        r = fmt_dict_numbers(&e->dict, v->filled, v->kind.size, v->n, max);
+        r = fmt_dict_numbers(&e->dict, v->values, v->kind.size, v->n, max);
     return r;
 }
 
@@ -290,7 +266,7 @@ static int
 put_numbers(struct fmt_encoder *e, const struct numbers *v)
 {
     struct fmt_plan plan, codes;
-    int r = fmt_plan_numbers(e, v->filled, v->kind, v->n, &plan);
+    int r = fmt_plan_numbers(e, v->values, v->kind, v->n, &plan);
 
     if (r < 0)
         return r;
@@ -301,10 +277,10 @@ put_numbers(struct fmt_encoder *e, const struct numbers *v)
     if (r != 0)
         return r < 0 ? r : put_dict(e, v, &codes);
     if (plan.way.encoding == FMT_ENC_PLAIN && !v->kind.is_int) {
-        put_ext(e, FMT_ROLE_VALUES, v->kind.size, v->n, v->plain, v->n * v->kind.size);
+        put_ext(e, FMT_ROLE_VALUES, v->kind.size, v->n, v->values, v->n * v->kind.size);
         return 0;
     }
-    return put_planned(e, FMT_ROLE_VALUES, plan.way, v->filled, v->kind, v->n);
+    return put_planned(e, FMT_ROLE_VALUES, plan.way, v->values, v->kind, v->n);
 }
 
 static void
@@ -314,20 +290,43 @@ numbers_kind(struct numbers *v, struct fmt_type t)
                                      t.number == FMT_NUMBER_SIGNED};
 }
 
+/* Rows of size bytes without the null ones: in place, or copied to e->present. NULL on lack of memory. */
+static const void *
+take_present(struct fmt_encoder *e, const struct shard_array *a, const void *rows, size_t size,
+             uint64_t row0, uint32_t n, uint32_t present)
+{
+    if (present == n)
+        return rows;
+    base_buf_reset(&e->present);
+    if (base_buf_reserve(&e->present, (size_t)present * size) < 0)
+        return NULL;
+    fmt_nulls_squeeze(a->validity, row0, rows, size, n, e->present.data);
+    return e->present.data;
+}
+
 static int
 encode_fixed(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
-             bool nulls)
+             uint32_t present)
 {
-    struct numbers v = {.n = n};
+    struct numbers v = {.n = present};
 
     numbers_kind(&v, fmt_type_of(a->type, a->elem));
-    v.plain = v.filled = (const uint8_t *)a->values + row0 * v.kind.size;
-    if (nulls && !e->opts->plain_only) {
-        v.filled = fill_nulls(e, a, v.plain, v.kind.size, row0, n);
-        if (v.filled == NULL)
-            return -ENOMEM;
-    }
-    return put_numbers(e, &v);
+    v.values = take_present(e, a, (const uint8_t *)a->values + row0 * v.kind.size, v.kind.size,
+                            row0, n, present);
+    return v.values == NULL ? -ENOMEM : put_numbers(e, &v);
+}
+
+static int
+encode_bits(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+            uint32_t present)
+{
+    if (present == n)
+        return put_bits(e, FMT_ROLE_VALUES, a->values, row0, n);
+    base_buf_reset(&e->present);
+    if (base_buf_reserve(&e->present, fmt_bits_bytes(present)) < 0)
+        return -ENOMEM;
+    fmt_nulls_squeeze_bits(a->validity, row0, a->values, row0, n, e->present.data);
+    return put_bits(e, FMT_ROLE_VALUES, e->present.data, 0, present);
 }
 
 /* ----------------------------------------------------------------------------------- strings */
@@ -341,8 +340,9 @@ row_len(const struct shard_array *a, uint64_t row)
 /* Lengths of the rows, 0 where the value stands out of line, into e->lengths. */
 static int
 take_lengths(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
-             const struct fmt_overflow *over, uint32_t n_over)
+             uint32_t present, const struct fmt_overflow *over, uint32_t n_over)
 {
+    const uint32_t *squeezed;
     uint32_t *len;
 
     base_buf_reset(&e->lengths);
@@ -353,8 +353,8 @@ take_lengths(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, 
         len[i] = (uint32_t)(a->offsets[row0 + i + 1] - a->offsets[row0 + i]);
     for (uint32_t i = 0; i < n_over; i++)
         len[over[i].row - row0] = 0;
-    e->lengths.len = (size_t)n * sizeof(*len);
-    return put_u32s(e, FMT_ROLE_LENGTHS, len, n);
+    squeezed = take_present(e, a, len, sizeof(*len), row0, n, present);
+    return squeezed ? put_u32s(e, FMT_ROLE_LENGTHS, squeezed, present) : -ENOMEM;
 }
 
 /* The elements of size bytes of the rows, those of out-of-line rows left out: in place, or copied
@@ -426,7 +426,8 @@ dict_try_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t ro
 
 /* 1 where the page went in as a dictionary, 0 where that does not pay. */
 static int
-encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n)
+encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+                   uint32_t present)
 {
     const uint8_t *bytes = (const uint8_t *)a->values + a->offsets[row0];
     const size_t n_bytes = (size_t)(a->offsets[row0 + n] - a->offsets[row0]);
@@ -439,7 +440,7 @@ encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t 
     e->n_distinct = e->dict.n;
     r = dict_collect(e, a);
     if (r == 0)
-        r = fmt_plan_numbers(e, e->dict.codes.data, u32_kind, n, &codes);
+        r = fmt_plan_numbers(e, e->dict.codes.data, u32_kind, present, &codes);
     if (r < 0)
         return r;
     cost_plain = fmt_cost_bytes(e, bytes, n_bytes);
@@ -448,7 +449,7 @@ encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t 
         return -ENOMEM;
     /* An entry's length costs about what a row's length does: count a byte for either. */
     if (codes.cost + (uint64_t)cost_dict + e->dict.n + 2 * FMT_STREAM_ENTRY >=
-        (uint64_t)cost_plain + n)
+        (uint64_t)cost_plain + present)
         return 0;
     (void)stream_add(e, FMT_ROLE_BYTES, FMT_ENC_DICT, 1, n_bytes, 0);
     r = put_u32s(e, FMT_ROLE_DICT_LENGTHS, (const uint32_t *)(const void *)e->dict_lengths.data,
@@ -456,24 +457,24 @@ encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t 
     if (r < 0)
         return r;
     put_ext(e, FMT_ROLE_DICT_BYTES, 1, e->dict_bytes.len, e->dict_bytes.data, e->dict_bytes.len);
-    r = put_planned(e, FMT_ROLE_CODES, codes.way, e->dict.codes.data, u32_kind, n);
+    r = put_planned(e, FMT_ROLE_CODES, codes.way, e->dict.codes.data, u32_kind, present);
     return r < 0 ? r : 1;
 }
 
 static int
 encode_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
-               const struct fmt_overflow *over, uint32_t n_over)
+               uint32_t present, const struct fmt_overflow *over, uint32_t n_over)
 {
     const uint8_t *bytes;
     size_t n_bytes;
     int r;
 
     if (n_over == 0 && !e->opts->plain_only) {
-        r = encode_string_dict(e, a, row0, n);
+        r = encode_string_dict(e, a, row0, n, present);
         if (r != 0)
             return r < 0 ? r : 0;
     }
-    r = take_lengths(e, a, row0, n, over, n_over);
+    r = take_lengths(e, a, row0, n, present, over, n_over);
     if (r < 0)
         return r;
     bytes = take_inline(&e->inlined, a, a->values, 1, row0, n, over, n_over, &n_bytes);
@@ -487,11 +488,11 @@ encode_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0
 
 static int
 encode_lists(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
-             const struct fmt_overflow *over, uint32_t n_over)
+             uint32_t present, const struct fmt_overflow *over, uint32_t n_over)
 {
     const struct fmt_type t = fmt_type_of(a->type, a->elem);
     struct numbers v = {0};
-    int r = take_lengths(e, a, row0, n, over, n_over);
+    int r = take_lengths(e, a, row0, n, present, over, n_over);
 
     if (r < 0)
         return r;
@@ -507,9 +508,8 @@ encode_lists(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, 
         if (r < 0)
             return r;
     }
-    v.plain = v.filled =
-        take_inline(&e->inlined, a, a->values, v.kind.size, row0, n, over, n_over, &v.n);
-    return v.plain == NULL ? -ENOMEM : put_numbers(e, &v);
+    v.values = take_inline(&e->inlined, a, a->values, v.kind.size, row0, n, over, n_over, &v.n);
+    return v.values == NULL ? -ENOMEM : put_numbers(e, &v);
 }
 
 /* Out-of-line rows: where their pieces are. */
@@ -536,30 +536,29 @@ int
 fmt_encode_page(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
                 const struct fmt_overflow *over, uint32_t n_over)
 {
-    const uint64_t present = a->validity ? fmt_bits_count(a->validity, row0, n) : n;
-    const bool nulls = present < n;
+    const uint32_t present = a->validity ? (uint32_t)fmt_bits_count(a->validity, row0, n) : n;
     int r = 0;
 
     e->n_streams = 0;
     e->n_distinct = 0;
     base_buf_reset(&e->arena);
-    if (nulls)
+    if (present < n)
         r = put_bits(e, FMT_ROLE_VALIDITY, a->validity, row0, n);
     if (r < 0)
         return r;
     switch (fmt_type_of(a->type, a->elem).kind) {
     case FMT_KIND_BIT:
-        r = put_bits(e, FMT_ROLE_VALUES, a->values, row0, n);
+        r = encode_bits(e, a, row0, n, present);
         break;
     case FMT_KIND_NUMBER:
-        r = encode_fixed(e, a, row0, n, nulls);
+        r = encode_fixed(e, a, row0, n, present);
         break;
     case FMT_KIND_BYTES:
-        r = encode_strings(e, a, row0, n, over, n_over);
+        r = encode_strings(e, a, row0, n, present, over, n_over);
         break;
     case FMT_KIND_LIST:
     case FMT_KIND_SPARSE:
-        r = encode_lists(e, a, row0, n, over, n_over);
+        r = encode_lists(e, a, row0, n, present, over, n_over);
         break;
     case FMT_KIND_TENSOR:
     case FMT_KIND_STRINGS:

@@ -37,7 +37,7 @@ struct fmt_encoder {
     uint32_t n_streams;
     struct base_buf arena;    /* payloads of packed streams */
     struct base_buf lengths;  /* uint32 per row */
-    struct base_buf filled;   /* values with null slots filled */
+    struct base_buf present;  /* values or lengths of the rows that are not null */
     struct base_buf inlined;  /* values without those of out-of-line rows */
     struct base_buf inlined2; /* the same of indices */
     struct base_buf dict_lengths, dict_bytes;

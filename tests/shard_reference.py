@@ -171,15 +171,17 @@ class Page:
         return values if self.kind == LIST else list(zip(struct.unpack_from("<%dI" % n, data), values))
 
     def rows(self, pieces):
-        rows = self.plain_rows()
+        valid = self.bits(VALIDITY) if VALIDITY in self.streams else [1] * self.n_rows
+        present = self.plain_rows()
+        check(len(valid) == self.n_rows and len(present) == sum(valid), "rows of a page")
+        following = iter(present)
+        rows = [next(following) if v else None for v in valid]
         if OVERFLOW in self.streams:
             for row, first, n_bytes, n, _ in struct.iter_unpack("<IIQII", self.streams[OVERFLOW][3]):
                 data = b"".join(pieces[first:first + n])
                 check(len(data) == n_bytes, "bytes of an out-of-line value")
                 rows[row] = self.large(data)
-        valid = self.bits(VALIDITY) if VALIDITY in self.streams else [1] * self.n_rows
-        check(len(rows) == len(valid) == self.n_rows, "rows of a page")
-        return [r if v else None for r, v in zip(rows, valid)]
+        return rows
 
 
 # ---- files (chapters 2 and 3)
