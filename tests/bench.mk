@@ -30,6 +30,11 @@ tests_bench_bench_encode_LDADD = $(bench_libs)
 
 EXTRA_DIST += tests/bench/memory.sh tests/bench/verify.sh
 
+EXTRA_DIST += tests/bench/defaults.sh
+EXTRA_PROGRAMS += tests/bench/bench_defaults
+tests_bench_bench_defaults_SOURCES = tests/bench/bench_defaults.c $(shard_util)
+tests_bench_bench_defaults_LDADD = $(bench_libs) -lm
+
 EXTRA_DIST += tests/bench/open.sh
 EXTRA_PROGRAMS += tests/bench/bench_open
 tests_bench_bench_open_SOURCES = tests/bench/bench_open.c
