@@ -27,6 +27,8 @@ struct fmt_decoded {
     struct base_buf validity, offsets, indices, values;
     struct base_buf dict_offsets;  /* uint32, of a string dictionary's entries */
     struct base_buf piece, stored; /* of out-of-line values */
+    struct base_buf far;           /* struct shard_far */
+    uint64_t far_bytes;            /* longer values are far; 0: none are */
 };
 
 int
@@ -53,14 +55,21 @@ fmt_decoded_free(struct fmt_decoded *d)
     base_buf_done(&d->dict_offsets);
     base_buf_done(&d->piece);
     base_buf_done(&d->stored);
+    base_buf_done(&d->far);
     free(d);
+}
+
+void
+fmt_decoded_set_far(struct fmt_decoded *d, uint64_t bytes)
+{
+    d->far_bytes = bytes;
 }
 
 uint64_t
 fmt_decoded_memory(const struct fmt_decoded *d)
 {
     return sizeof(*d) + (uint64_t)d->page.cap + d->validity.cap + d->offsets.cap + d->indices.cap +
-           d->values.cap + d->dict_offsets.cap + d->piece.cap + d->stored.cap;
+           d->values.cap + d->dict_offsets.cap + d->piece.cap + d->stored.cap + d->far.cap;
 }
 
 /* A chunk on its way. */
@@ -380,6 +389,13 @@ elem_bytes(const struct decoding *c)
     return c->size + (c->is.kind == FMT_KIND_SPARSE ? sizeof(uint32_t) : 0);
 }
 
+/* Whether the value stays out of the array. */
+static bool
+is_far(const struct decoding *c, const struct overflow *o)
+{
+    return c->d->far_bytes && c->is.kind == FMT_KIND_BYTES && o->len > c->d->far_bytes;
+}
+
 /* One entry: a row that is there, whose pieces exist and have its bytes. */
 static int
 overflow_check(const struct decoding *c, const struct overflow *o, int64_t last_row)
@@ -396,10 +412,22 @@ overflow_check(const struct decoding *c, const struct overflow *o, int64_t last_
         return base_fail(c->err, SHARD_ECORRUPT, "piece %" PRIu32 " of %" PRIu32, o->first, n);
     for (uint32_t i = 0; i < o->n_pieces; i++)
         len += c->f->pieces[first + o->first + i].raw_len;
-    if (len != o->len || len > FMT_CHUNK_DATA_MAX || len % elem_bytes(c))
+    if (len != o->len || (len > FMT_CHUNK_DATA_MAX && !is_far(c, o)) || len % elem_bytes(c))
         return base_fail(c->err, SHARD_ECORRUPT,
                          "out-of-line value of %" PRIu64 " bytes in pieces of %" PRIu64, o->len,
                          len);
+    return 0;
+}
+
+static int
+overflow_stream_check(const struct decoding *c)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_OVERFLOW];
+
+    if (s->data && (s->encoding != FMT_ENC_PLAIN || s->size != FMT_OVERFLOW_ENTRY ||
+                    s->len != (uint64_t)s->count * FMT_OVERFLOW_ENTRY))
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " out-of-line values in %" PRIu32
+                         " bytes", s->count, s->len);
     return 0;
 }
 
@@ -407,23 +435,22 @@ overflow_check(const struct decoding *c, const struct overflow *o, int64_t last_
 static int
 overflow_lengths(const struct decoding *c, uint32_t *lens, uint64_t *ret)
 {
-    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_OVERFLOW];
     int64_t last_row = -1;
     uint64_t sum = 0;
+    int r = overflow_stream_check(c);
 
-    if (s->data && (s->encoding != FMT_ENC_PLAIN || s->size != FMT_OVERFLOW_ENTRY ||
-                    s->len != (uint64_t)s->count * FMT_OVERFLOW_ENTRY))
-        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " out-of-line values in %" PRIu32
-                         " bytes", s->count, s->len);
+    if (r < 0)
+        return r;
     for (uint32_t i = 0; i < overflow_count(c); i++) {
         const struct overflow o = overflow_load(c, i);
-        int r = overflow_check(c, &o, last_row);
 
+        r = overflow_check(c, &o, last_row);
         if (r < 0)
             return r;
         if (lens[o.row] != 0)
             return base_fail(c->err, SHARD_ECORRUPT, "row %" PRIu32 " has two values", o.row);
-        lens[o.row] = (uint32_t)(o.len / elem_bytes(c));
+        if (!is_far(c, &o))
+            lens[o.row] = (uint32_t)(o.len / elem_bytes(c));
         sum += lens[o.row];
         last_row = o.row;
     }
@@ -516,6 +543,8 @@ overflow_merge(const struct decoding *c, uint8_t *values, uint8_t *indices, uint
         struct sink s;
         int r;
 
+        if (i < n && is_far(c, &o))
+            continue; /* a row without elements */
         move_inline(ends, c->value, row, to, c->size, values, &from);
         if (indices)
             move_inline(ends, c->value, row, to, sizeof(uint32_t), indices, &from_index);
@@ -806,25 +835,77 @@ count_values(const struct decoding *c, uint64_t data_len, uint64_t n, uint64_t *
     return data_len % each == 0;
 }
 
-/* Verify, unpack and decode one page behind what is there. */
+/* Verify, unpack and parse a page, into c->in. */
 static int
-decode_page(struct decoding *c, const uint8_t *stored)
+page_open(struct decoding *c, const struct fmt_page *p, const uint8_t *stored)
 {
-    const struct fmt_page *p = c->page;
     const uint8_t *raw = stored;
     int r;
 
-    if (!count_values(c, p->data_len, p->n_rows, &c->page_values))
-        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu64 " bytes of data in %" PRIu32 " rows",
-                         p->data_len, p->n_rows);
     if (p->codec == FMT_CODEC_NONE) {
         r = fmt_page_verify(p, stored, c->err);
     } else {
         r = fmt_page_unpack(p, stored, c->codec, &c->d->page, c->err);
         raw = c->d->page.data;
     }
+    return r < 0 ? r : fmt_page_parse(raw, p->raw_len, p->n_rows, &c->in, c->err);
+}
+
+/* Note which values of a page stay out of the array. *ret: their bytes. */
+static int
+page_note_far(struct decoding *c, const struct fmt_page *p, const uint8_t *stored, uint64_t row0,
+              uint64_t *ret)
+{
+    int r;
+
+    *ret = 0;
+    if (c->d->far_bytes == 0 || c->is.kind != FMT_KIND_BYTES || p->data_len <= c->d->far_bytes)
+        return 0;
+    r = page_open(c, p, stored);
     if (r == 0)
-        r = fmt_page_parse(raw, p->raw_len, p->n_rows, &c->in, c->err);
+        r = overflow_stream_check(c);
+    for (uint32_t i = 0; r == 0 && i < overflow_count(c); i++) {
+        const struct overflow o = overflow_load(c, i);
+        const struct shard_far far = {.row = row0 + o.row,
+                                      .size = o.len,
+                                      .first_piece = o.first,
+                                      .n_pieces = o.n_pieces};
+
+        if (!is_far(c, &o))
+            continue;
+        if (o.len > p->data_len - *ret)
+            return base_fail(c->err, SHARD_ECORRUPT, "out-of-line values exceed the page");
+        *ret += o.len;
+        if (base_buf_append(&c->d->far, &far, sizeof(far)) < 0)
+            return fail_memory(c);
+    }
+    return r;
+}
+
+/* Bytes of the far values in n rows from the row at hand on. */
+static uint64_t
+far_bytes(const struct decoding *c, uint32_t n)
+{
+    const struct shard_far *far = (const void *)c->d->far.data;
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < c->d->far.len / sizeof(*far); i++)
+        if (far[i].row >= c->row && far[i].row - c->row < n)
+            sum += far[i].size;
+    return sum;
+}
+
+/* Verify, unpack and decode one page behind what is there. */
+static int
+decode_page(struct decoding *c, const uint8_t *stored)
+{
+    const struct fmt_page *p = c->page;
+    int r;
+
+    if (!count_values(c, p->data_len - far_bytes(c, p->n_rows), p->n_rows, &c->page_values))
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu64 " bytes of data in %" PRIu32 " rows",
+                         p->data_len, p->n_rows);
+    r = page_open(c, p, stored);
     if (r == 0)
         r = decode_validity(c);
     if (r < 0)
@@ -853,16 +934,24 @@ decode_page(struct decoding *c, const uint8_t *stored)
 
 /* What the footer says about the chunk. */
 static int
-decoding_begin(struct decoding *c, const struct fmt_page *pages, uint32_t n_pages)
+decoding_begin(struct decoding *c, const struct fmt_page *pages, uint32_t n_pages,
+               const uint8_t *const *stored)
 {
     char name[SHARD_TYPE_NAME_MAX];
-    uint64_t data_len = 0;
+    uint64_t data_len = 0, row = 0, far;
+    int r;
 
     c->is = fmt_field_type(c->field);
     c->size = c->is.size;
     c->one_page = n_pages == 1;
-    for (uint32_t i = 0; i < n_pages; i++)
-        data_len += pages[i].data_len;
+    base_buf_reset(&c->d->far);
+    for (uint32_t i = 0; i < n_pages; i++) {
+        r = page_note_far(c, &pages[i], stored[i], row, &far);
+        if (r < 0)
+            return r;
+        data_len += pages[i].data_len - far;
+        row += pages[i].n_rows;
+    }
     if (c->is.kind == FMT_KIND_UNKNOWN || c->is.kind == FMT_KIND_TENSOR ||
         c->is.kind == FMT_KIND_STRINGS)
         return base_fail(c->err, SHARD_EUNSUPPORTED, "type %s, which this build lacks",
@@ -903,6 +992,10 @@ decoding_array(const struct decoding *c, struct shard_array *ret)
         ret->values = d->values.data;
     if (c->is.offsets)
         ret->offsets = (const void *)d->offsets.data;
+    if (d->far.len) {
+        ret->n_far = (uint32_t)(d->far.len / sizeof(*ret->far));
+        ret->far = (const void *)d->far.data;
+    }
     if (c->is.kind == FMT_KIND_SPARSE)
         ret->indices = d->indices.len ? (const void *)d->indices.data : (const void *)nothing;
 }
@@ -928,7 +1021,7 @@ fmt_pages_decode(const struct fmt_footer *f, uint32_t group, uint32_t column, ui
 
     for (uint32_t k = 0; k < n_pages; k++)
         c.n_rows += pages[k].n_rows;
-    r = decoding_begin(&c, pages, n_pages);
+    r = decoding_begin(&c, pages, n_pages, stored);
     for (; i < n_pages && r == 0; i++) {
         c.page = &pages[i];
         r = decode_page(&c, stored[i]);

@@ -13,6 +13,7 @@
 #include "lib/compiler.h"
 #include "lib/endian.h"
 #include "shardfmt/bits.h"
+#include "shardfmt/spooled.h"
 
 #define GATHER_BLOCK 256u /* rows whose lengths are summed, and bytes prefetched, before the copy */
 
@@ -32,9 +33,22 @@ fmt_column_init_field(struct fmt_column *c, const struct shard_field *f)
     c->width = fmt_field_width(f);
 }
 
+/* Let go of the values of the far rows from the i-th on. */
+static void
+forget_far(struct fmt_column *c, size_t i)
+{
+    struct shard_far *far = (void *)c->far.data;
+    const size_t n = c->far.len / sizeof(*far);
+
+    for (size_t k = i; k < n; k++)
+        fmt_spooled_unref(far[k].source);
+    c->far.len = i * sizeof(*far);
+}
+
 void
 fmt_column_reset(struct fmt_column *c)
 {
+    forget_far(c, 0);
     c->n_rows = c->n_nulls = c->n_values = 0;
     base_buf_reset(&c->validity);
     base_buf_reset(&c->offsets);
@@ -46,6 +60,8 @@ fmt_column_reset(struct fmt_column *c)
 void
 fmt_column_done(struct fmt_column *c)
 {
+    forget_far(c, 0);
+    base_buf_done(&c->far);
     base_buf_done(&c->validity);
     base_buf_done(&c->offsets);
     base_buf_done(&c->indices);
@@ -197,6 +213,64 @@ fmt_column_append_bytes(struct fmt_column *c, const void *data, size_t len)
 }
 
 int
+fmt_column_append_spooled(struct fmt_column *c, struct fmt_spooled *value)
+{
+    const struct shard_far far = {.row = c->n_rows, .size = value->len, .source = value};
+    int r = base_buf_reserve(&c->far, sizeof(far));
+
+    if (r == 0)
+        r = append_one(c, NULL, 0, 1);
+    if (r < 0)
+        return r;
+    base_buf_put(&c->far, &far, sizeof(far));
+    (void)fmt_spooled_ref(value);
+    return 0;
+}
+
+/* Those of the rows whose values are not in the array: their values become the column's, too. Row i is
+ * to be row row0 + i. */
+static int
+append_far_rows(struct fmt_column *c, const struct shard_array *src, const uint32_t *rows,
+                uint64_t n, uint64_t row0)
+{
+    int r = 0;
+
+    for (uint64_t i = 0; i < n && r == 0; i++) {
+        const struct shard_far *from = fmt_array_far(src, rows[i]);
+        struct shard_far to;
+
+        if (from == NULL)
+            continue;
+        to = *from;
+        to.row = row0 + i;
+        r = base_buf_append(&c->far, &to, sizeof(to));
+        if (r == 0)
+            (void)fmt_spooled_ref(to.source);
+    }
+    return r;
+}
+
+/* The same of a run of rows. */
+static int
+append_far_run(struct fmt_column *c, const struct shard_array *src, uint64_t first, uint64_t n,
+               uint64_t row0)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; i < src->n_far && r == 0; i++) {
+        struct shard_far to = src->far[i];
+
+        if (to.row < first || to.row - first >= n)
+            continue;
+        to.row = row0 + (to.row - first);
+        r = base_buf_append(&c->far, &to, sizeof(to));
+        if (r == 0)
+            (void)fmt_spooled_ref(to.source);
+    }
+    return r;
+}
+
+int
 fmt_column_append_list(struct fmt_column *c, const void *values, size_t n)
 {
     return append_one(c, values, n, c->is.size);
@@ -298,7 +372,10 @@ fmt_column_append_run(struct fmt_column *c, const struct shard_array *src, uint6
     column_put_validity(c, src->validity, row0, n, true);
     c->n_values += n_values;
     c->n_rows += n;
-    return 0;
+    r = append_far_run(c, src, row0, n, c->n_rows - n);
+    if (r < 0)
+        fmt_column_truncate(c, c->n_rows - n);
+    return r;
 }
 
 /* Bits rows[0..n) of src behind the first at bits of dst; returns how many of them are ones. */
@@ -483,22 +560,35 @@ fmt_column_append_rows(struct fmt_column *c, const struct shard_array *src, cons
                        uint64_t n)
 {
     const uint64_t n_before = c->n_rows;
+    int r = 0;
 
     if (n == 0)
         return 0;
     if (!c->is.offsets)
         return append_fixed_rows(c, src, rows, n);
-    for (uint64_t i = 0; i < n; i += GATHER_BLOCK) {
+    for (uint64_t i = 0; i < n && r == 0; i += GATHER_BLOCK) {
         const uint64_t k = BASE_MIN(n - i, GATHER_BLOCK);
-        int r = c->is.kind == FMT_KIND_STRINGS ? append_strings_block(c, src, rows + i, k)
-                                               : append_var_block(c, src, rows + i, k);
 
-        if (r < 0) {
-            fmt_column_truncate(c, n_before);
-            return r;
-        }
+        r = c->is.kind == FMT_KIND_STRINGS ? append_strings_block(c, src, rows + i, k)
+                                           : append_var_block(c, src, rows + i, k);
     }
-    return 0;
+    if (r == 0 && src->n_far)
+        r = append_far_rows(c, src, rows, n, n_before);
+    if (r < 0)
+        fmt_column_truncate(c, n_before);
+    return r;
+}
+
+/* How many far values stand in rows before row. */
+static size_t
+far_before(const struct fmt_column *c, uint64_t row)
+{
+    const struct shard_far *far = (const void *)c->far.data;
+    size_t n = c->far.len / sizeof(*far);
+
+    while (n && far[n - 1].row >= row)
+        n--;
+    return n;
 }
 
 void
@@ -515,6 +605,7 @@ fmt_column_truncate(struct fmt_column *c, uint64_t n_rows)
         c->validity.len = c->n_nulls ? fmt_bits_bytes(n_rows) : 0;
         fmt_bits_cut(c->validity.data, n_rows);
     }
+    forget_far(c, far_before(c, n_rows));
     c->n_rows = n_rows;
     c->n_values = n_rows * row_values(c);
     if (c->is.offsets) {
@@ -546,6 +637,10 @@ fmt_column_array(const struct fmt_column *c, struct shard_array *ret)
                                 .n_values = c->n_values,
                                 .validity = c->n_nulls ? c->validity.data : NULL,
                                 .values = c->values.len ? c->values.data : nothing};
+    if (c->far.len) {
+        ret->n_far = (uint32_t)(c->far.len / sizeof(*ret->far));
+        ret->far = (const void *)c->far.data;
+    }
     if (c->is.offsets)
         ret->offsets = c->n_rows ? (const void *)c->offsets.data : nothing;
     if (c->is.kind == FMT_KIND_SPARSE)
@@ -558,7 +653,35 @@ uint64_t
 fmt_column_memory(const struct fmt_column *c)
 {
     return (uint64_t)c->validity.cap + c->offsets.cap + c->indices.cap + c->values.cap +
-           c->elem_offsets.cap;
+           c->elem_offsets.cap + c->far.cap;
+}
+
+const struct shard_far *
+fmt_array_find_far(const struct shard_array *a, uint64_t row)
+{
+    uint32_t lo = 0, hi = a->n_far;
+
+    while (lo < hi) {
+        const uint32_t mid = lo + (hi - lo) / 2;
+
+        if (a->far[mid].row < row)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < a->n_far && a->far[lo].row == row ? &a->far[lo] : NULL;
+}
+
+/* Bytes of the values in rows [row0, row0 + n) that are not in the array. */
+static uint64_t
+far_bytes(const struct shard_array *a, uint64_t row0, uint64_t n)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < a->n_far; i++)
+        if (a->far[i].row >= row0 && a->far[i].row - row0 < n)
+            sum += a->far[i].size;
+    return sum;
 }
 
 uint64_t
@@ -574,6 +697,6 @@ fmt_array_raw_bytes(const struct shard_array *a, uint64_t row0, uint64_t n)
     if (t.kind == FMT_KIND_STRINGS)
         return (n + n_values) * sizeof(int32_t) +
                (uint64_t)(a->elem_offsets[v0 + n_values] - a->elem_offsets[v0]);
-    return n * sizeof(int32_t) +
+    return n * sizeof(int32_t) + far_bytes(a, row0, n) +
            n_values * (t.size + (t.kind == FMT_KIND_SPARSE ? sizeof(uint32_t) : 0));
 }

@@ -17,6 +17,7 @@ struct fmt_column {
     struct base_buf offsets;  /* int32; holds n_rows + 1 for types that have offsets */
     struct base_buf indices;  /* uint32; sparse only */
     struct base_buf values;
+    struct base_buf far;      /* struct shard_far; source: a reference to a struct fmt_spooled */
     struct base_buf elem_offsets; /* int32; list<string> only; holds n_values + 1 once a row is there */
 };
 
@@ -33,6 +34,9 @@ SHARD_NODISCARD int fmt_column_append_bool(struct fmt_column *c, bool v);
 SHARD_NODISCARD int fmt_column_append_number(struct fmt_column *c, const void *v);
 /* string and binary; the caller has checked UTF-8. */
 SHARD_NODISCARD int fmt_column_append_bytes(struct fmt_column *c, const void *data, size_t len);
+/* The same of a value that is not in memory, which the column takes a reference to. */
+struct fmt_spooled;
+SHARD_NODISCARD int fmt_column_append_spooled(struct fmt_column *c, struct fmt_spooled *value);
 /* list: n elements of c->elem's size. */
 SHARD_NODISCARD int fmt_column_append_list(struct fmt_column *c, const void *values, size_t n);
 /* list<string>: n strings of lens[i] bytes, which touch. The caller has checked UTF-8. */
@@ -58,6 +62,14 @@ uint64_t fmt_column_memory(const struct fmt_column *c);
 /* Raw bytes of rows [row0, row0 + n) of an array: what row group limits and `raw_bytes` count:
  * values, 4 bytes per offset (of rows, of elements), 4 per index, 1 per bool, nothing for validity. */
 uint64_t fmt_array_raw_bytes(const struct shard_array *a, uint64_t row0, uint64_t n);
+
+/* The row's value where it is not in the array; else NULL. */
+const struct shard_far *fmt_array_find_far(const struct shard_array *a, uint64_t row);
+static inline const struct shard_far *
+fmt_array_far(const struct shard_array *a, uint64_t row)
+{
+    return a->n_far ? fmt_array_find_far(a, row) : NULL;
+}
 
 static inline bool
 fmt_array_is_null(const struct shard_array *a, uint64_t row)

@@ -14,6 +14,7 @@
 #include "shardfmt/bits.h"
 #include "shardfmt/column.h"
 #include "shardfmt/encode.h"
+#include "shardfmt/spooled.h"
 #include "shardfmt/stats.h"
 
 uint64_t
@@ -43,6 +44,8 @@ struct imaging {
     struct base_codec *codec;
     struct fmt_encoder encoder;
     struct base_buf pages, pieces, overflow; /* struct fmt_page; struct fmt_overflow */
+    struct base_buf sources;                 /* struct fmt_image_piece, of each piece */
+    bool spooled;                            /* some piece is not in the image */
     uint32_t *over_first;                    /* n_columns + 1: the column's part of overflow */
 };
 
@@ -63,7 +66,7 @@ image_store(struct imaging *g, const void *raw, size_t raw_len, struct fmt_page 
                                 raw, raw_len);
         if (n < 0)
             return (int)n;
-        if ((size_t)n < raw_len - raw_len / 32)
+        if (fmt_zstd_pays(raw_len, (size_t)n))
             p->codec = FMT_CODEC_ZSTD;
     }
     if (p->codec == FMT_CODEC_NONE) {
@@ -84,10 +87,37 @@ image_store(struct imaging *g, const void *raw, size_t raw_len, struct fmt_page 
 static int
 put_piece(struct imaging *g, const uint8_t *data, size_t len)
 {
+    const struct fmt_image_piece here = {NULL, 0};
     struct fmt_page p = {0};
     int r = image_store(g, data, len, &p);
 
-    return r < 0 ? r : base_buf_append(&g->pieces, &p, sizeof(p));
+    if (r == 0)
+        r = base_buf_append(&g->pieces, &p, sizeof(p));
+    return r < 0 ? r : base_buf_append(&g->sources, &here, sizeof(here));
+}
+
+/* The value of a row that is not in memory: its pieces are made already. */
+static int
+put_spooled(struct imaging *g, const struct shard_far *far)
+{
+    struct fmt_spooled *value = far->source;
+    const struct fmt_overflow o = {.row = far->row,
+                                   .len = value->len,
+                                   .first = (uint32_t)(g->pieces.len / sizeof(struct fmt_page)),
+                                   .n_pieces = value->n_pieces};
+    int r = 0;
+
+    g->spooled = true;
+    for (uint32_t i = 0; i < value->n_pieces && r == 0; i++) {
+        struct fmt_image_piece source = {value, i};
+
+        r = base_buf_append(&g->pieces, &value->pieces[i], sizeof(value->pieces[i]));
+        if (r == 0)
+            r = base_buf_append(&g->sources, &source, sizeof(source));
+        if (r == 0)
+            (void)fmt_spooled_ref(value);
+    }
+    return r < 0 ? r : base_buf_append(&g->overflow, &o, sizeof(o));
 }
 
 /* Cut bytes into pieces. */
@@ -133,11 +163,17 @@ put_overflow_column(struct imaging *g, const struct shard_array *a)
     const size_t size = t.size + (t.kind == FMT_KIND_SPARSE ? sizeof(uint32_t) : 0);
     int r = 0;
 
-    if (!t.offsets || a->n_values * size <= FMT_INLINE_MAX || g->opts->plain_only)
+    if (!t.offsets || (a->n_values * size <= FMT_INLINE_MAX && a->n_far == 0) ||
+        g->opts->plain_only)
         return 0; /* restricted files have none: a segment may list many row groups in one value */
-    for (uint64_t i = 0; i < a->n_rows && r == 0; i++)
-        if ((size_t)(a->offsets[i + 1] - a->offsets[i]) * size > FMT_INLINE_MAX)
+    for (uint64_t i = 0; i < a->n_rows && r == 0; i++) {
+        const struct shard_far *far = fmt_array_far(a, i);
+
+        if (far)
+            r = put_spooled(g, far);
+        else if ((size_t)(a->offsets[i + 1] - a->offsets[i]) * size > FMT_INLINE_MAX)
             r = put_overflow_row(g, a, i);
+    }
     return r;
 }
 
@@ -247,7 +283,7 @@ array_check(const struct shard_field *f, const struct shard_array *a, uint64_t n
         return base_fail(err, -EINVAL, "column \"%s\": nulls, but it is not nullable", f->name);
     if (a->indices && !indices_ascend(a))
         return base_fail(err, -EINVAL, "column \"%s\": sparse indices do not ascend", f->name);
-    if (fmt_array_raw_bytes(a, 0, n_rows) > FMT_CHUNK_DATA_MAX)
+    if (a->n_far == 0 && fmt_array_raw_bytes(a, 0, n_rows) > FMT_CHUNK_DATA_MAX)
         return base_fail(err, SHARD_ELIMIT, "column \"%s\": over 2 GiB in one row group", f->name);
     return 0;
 }
@@ -295,6 +331,9 @@ fmt_image_free(struct fmt_image *im)
 {
     if (im == NULL)
         return;
+    for (uint32_t i = 0; im->spooled && i < im->n_pieces; i++)
+        fmt_spooled_unref(im->spooled[i].value);
+    free(im->spooled);
     base_buf_done(&im->bytes);
     free(im->pages);
     free(im->pieces);
@@ -302,6 +341,17 @@ fmt_image_free(struct fmt_image *im)
     free(im->stats);
     free(im->encodings);
     free(im);
+}
+
+/* Of an image that did not come about. */
+static void
+sources_done(struct base_buf *sources)
+{
+    const struct fmt_image_piece *p = (const void *)sources->data;
+
+    for (size_t i = 0; i < sources->len / sizeof(*p); i++)
+        fmt_spooled_unref(p[i].value);
+    base_buf_done(sources);
 }
 
 static int
@@ -348,6 +398,10 @@ fmt_image_encode(const struct fmt_schema *s, const struct shard_array *arrays,
     g.im->pages = (void *)g.pages.data; /* memory of base_buf is free()d */
     g.im->pieces = (void *)g.pieces.data;
     g.pages = g.pieces = (struct base_buf){0};
+    if (g.spooled) {
+        g.im->spooled = (void *)g.sources.data;
+        g.sources = (struct base_buf){0};
+    }
     *ret_image = g.im;
     g.im = NULL;
 out:
@@ -355,6 +409,7 @@ out:
     base_buf_done(&g.pages);
     base_buf_done(&g.pieces);
     base_buf_done(&g.overflow);
+    sources_done(&g.sources);
     free(g.over_first);
     fmt_image_free(g.im);
     return r;

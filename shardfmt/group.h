@@ -52,6 +52,13 @@ SHARD_NODISCARD int fmt_page_unpack(const struct fmt_page *p, const uint8_t *sto
                                     struct base_codec *codec, struct base_buf *buf,
                                     struct shard_error *err);
 
+/* Whether compressing a page or piece saved a thirty-second, which it must. */
+static inline bool
+fmt_zstd_pays(size_t raw_len, size_t compressed_len)
+{
+    return compressed_len < raw_len - raw_len / 32;
+}
+
 struct fmt_chunk_stats {
     uint64_t n_nulls;
     uint64_t raw_bytes;
@@ -66,6 +73,14 @@ struct fmt_chunk_stats {
 #define FMT_STATS_NAN           4u /* a value is NaN */
 #define FMT_STATS_KNOWN         7u /* all of them; what other bits mean this build cannot know */
 
+struct fmt_spooled;
+
+/* Where a piece's stored bytes are, if not in the image. */
+struct fmt_image_piece {
+    struct fmt_spooled *value; /* a reference; NULL: in the image */
+    uint32_t piece;
+};
+
 /* An encoded row group: its bytes, pages and statistics. Made by a worker, consumed by the
  * writer. */
 struct fmt_image {
@@ -77,6 +92,7 @@ struct fmt_image {
     struct fmt_page *pieces;        /* of out-of-line values, n_pieces; bytes stand before the
                                      * pages */
     uint32_t n_pieces;
+    struct fmt_image_piece *spooled; /* n_pieces; NULL where all pieces are in the image */
     struct fmt_chunk_stats *stats;  /* n_columns, or NULL */
     uint32_t *encodings;            /* n_columns: bit set of FMT_ENC_* used, for `info` */
 };

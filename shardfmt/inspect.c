@@ -402,6 +402,33 @@ column_known_bad(const struct fmt_findings *found, uint32_t group, uint32_t colu
     return false;
 }
 
+/* Large values, which are not decoded into the array: piece by piece. */
+static int
+far_unpack(const struct fmt_inspect *in, uint32_t group, const struct shard_array *a,
+           struct base_codec *codec, struct fmt_inspect_scratch *s, struct shard_error *err)
+{
+    const struct fmt_footer *f = in->footer;
+    struct base_buf raw = {0};
+    int r = 0;
+
+    for (uint32_t i = 0; i < a->n_far && r == 0; i++) {
+        for (uint32_t k = 0; k < a->far[i].n_pieces && r == 0; k++) {
+            const struct fmt_page *p =
+                &f->pieces[f->piece_first[group] + a->far[i].first_piece + k];
+
+            base_buf_reset(&s->chunk);
+            if (base_buf_reserve(&s->chunk, p->stored_len) < 0)
+                r = base_fail(err, -ENOMEM, "%s", in->path);
+            if (r == 0)
+                r = base_pread_full(in->fd, s->chunk.data, p->stored_len, p->off, in->path, err);
+            if (r == 0)
+                r = fmt_page_unpack(p, s->chunk.data, codec, &raw, err);
+        }
+    }
+    base_buf_done(&raw);
+    return r;
+}
+
 int
 fmt_inspect_decode(const struct fmt_inspect *in, uint32_t group, struct base_codec *codec,
                    struct fmt_inspect_scratch *s, struct fmt_findings *ret, struct shard_error *err)
@@ -411,6 +438,7 @@ fmt_inspect_decode(const struct fmt_inspect *in, uint32_t group, struct base_cod
 
     if (r < 0)
         return base_fail(err, r, "%s", in->path);
+    fmt_decoded_set_far(s->decoded, FMT_INLINE_MAX);
     for (uint32_t c = 0; c < in->footer->n_columns; c++) {
         const struct fmt_finding f = {.group = group,
                                       .column = c,
@@ -421,6 +449,8 @@ fmt_inspect_decode(const struct fmt_inspect *in, uint32_t group, struct base_cod
         if (column_known_bad(ret, group, c))
             continue;
         r = fmt_inspect_chunk(in, group, c, codec, s, s->decoded, &array, &e);
+        if (r >= 0)
+            r = far_unpack(in, group, &array, codec, s, &e);
         if (fmt_inspect_fatal(r))
             return base_fail(err, r, "%s", in->path);
         /* An encoding of a newer version, or a column too long for one array, is no damage: the

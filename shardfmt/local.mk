@@ -24,7 +24,9 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/schema.c shardfmt/schema.h \
 	shardfmt/shard.h \
 	shardfmt/shard_stats.c shardfmt/shard_stats.h \
+	shardfmt/spooled.c shardfmt/spooled.h \
 	shardfmt/stats.c shardfmt/stats.h \
+	shardfmt/value.c \
 	shardfmt/writer.c
 shardfmt_libfmt_la_SOURCES += \
 	shardfmt/cache.c shardfmt/cache.h \

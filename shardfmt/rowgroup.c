@@ -18,6 +18,7 @@
 struct shard_group {
     struct base_codec *codec;
     uint64_t n_rows;
+    uint64_t far_bytes; /* see shard_group_set_far() */
     uint32_t cap;
     struct shard_array *arrays;   /* cap */
     struct fmt_decoded **decoded; /* cap; made on first use */
@@ -65,6 +66,12 @@ shard_group_free(struct shard_group *g)
     base_buf_done(&g->buf);
     base_codec_free(g->codec);
     free(g);
+}
+
+void
+shard_group_set_far(struct shard_group *g, uint64_t size)
+{
+    g->far_bytes = size && size < FMT_INLINE_MAX ? FMT_INLINE_MAX : size;
 }
 
 uint64_t
@@ -180,6 +187,7 @@ chunk_decode(struct shard_group *g, const struct chunk *c, const struct fmt_open
         if (r < 0)
             return base_fail(err, r, "%s", path);
     }
+    fmt_decoded_set_far(g->decoded[c->i], g->far_bytes);
     return fmt_chunk_decode(f, group, c->column, g->stored, g->codec, fmt_file_read, &file, path,
                             g->decoded[c->i], &g->arrays[c->i], err);
 }

@@ -18,6 +18,7 @@
 #include "lib/endian.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/column.h"
+#include "shardfmt/spooled.h"
 
 #define CELL_SIZE   16u
 #define BLOCK_CELLS 1024u /* on the stack: 16 KiB */
@@ -43,11 +44,16 @@ plan_compare(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+uint64_t
+fmt_rowhash_seed(const char *name, enum shard_type type, enum shard_type elem)
+{
+    return base_hash64(name, strlen(name), (uint64_t)type + 256 * (uint64_t)elem);
+}
+
 static uint64_t
 column_seed(const struct shard_field *f)
 {
-    const uint64_t seed = base_hash64(f->name, strlen(f->name),
-                                      (uint64_t)f->type + 256 * (uint64_t)f->elem);
+    const uint64_t seed = fmt_rowhash_seed(f->name, f->type, f->elem);
     uint8_t params[FMT_PARAMS_MAX];
     const size_t len = f->params ? 0 : fmt_params_len(f); /* else no row of it was ever decoded */
 
@@ -218,16 +224,31 @@ hash_strings(const struct shard_array *a, size_t from, size_t n, uint64_t seed)
     return XXH3_128bits_digest(&st);
 }
 
+/* The cell of a value that is not in memory was made when it was. */
+static XXH128_hash_t
+far_cell(const struct shard_array *a, const struct shard_far *far)
+{
+    const struct fmt_spooled *value = far->source;
+    const struct base_hash128 h =
+        a->type == SHARD_TYPE_STRING ? value->string_cell : value->binary_cell;
+
+    return (XXH128_hash_t){.low64 = h.lo, .high64 = h.hi};
+}
+
 static inline XXH128_hash_t
 hash_cell(const struct shard_array *a, struct fmt_type is, uint64_t row, uint64_t seed)
 {
     const uint8_t *values = a->values;
     const size_t from = is.offsets ? (size_t)a->offsets[row] : row;
     const size_t n = is.offsets ? (size_t)a->offsets[row + 1] - from : 1;
+    const struct shard_far *far;
     uint8_t buf[8];
 
     switch (is.kind) {
     case FMT_KIND_BYTES:
+        far = n == 0 ? fmt_array_far(a, row) : NULL;
+        if (far)
+            return far_cell(a, far);
         return XXH3_128bits_withSeed(values + from, n, seed);
     case FMT_KIND_BIT:
         buf[0] = fmt_bits_get(values, row);

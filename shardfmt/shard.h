@@ -91,6 +91,9 @@ struct fmt_decoded;             /* storage of one decoded chunk */
 SHARD_NODISCARD int fmt_decoded_new(struct fmt_decoded **ret);
 void fmt_decoded_free(struct fmt_decoded *d);
 uint64_t fmt_decoded_memory(const struct fmt_decoded *d); /* bytes held */
+/* Out-of-line strings and bytes of more than so many (0: none) are left out from now on: the array
+ * lists them in far, with their pieces, counted within the row group. */
+void fmt_decoded_set_far(struct fmt_decoded *d, uint64_t bytes);
 
 typedef int (*fmt_read_fn)(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *err);
 

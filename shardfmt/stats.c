@@ -9,6 +9,7 @@
 #include "lib/endian.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/column.h"
+#include "shardfmt/spooled.h"
 #include "shardfmt/half.h"
 
 #define PREFIX 16u /* bytes of a string that are kept */
@@ -100,9 +101,12 @@ struct text {
 static inline struct text
 text_at(const struct shard_array *a, uint64_t row)
 {
+    const struct shard_far *far = fmt_array_far(a, row);
     struct text t = {(const uint8_t *)a->values + a->offsets[row],
                      (size_t)(a->offsets[row + 1] - a->offsets[row]), 0};
 
+    if (far) /* more than the prefix does not count, but that there is more */
+        t = (struct text){((const struct fmt_spooled *)far->source)->head, PREFIX + 1, 0};
     if (t.len >= 8)
         t.head = base_load_le64(t.p);
     else if (t.len)

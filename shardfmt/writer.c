@@ -16,6 +16,7 @@
 #include "lib/fs.h"
 #include "shardfmt/footer_write.h"
 #include "shardfmt/shard_stats.h"
+#include "shardfmt/spooled.h"
 
 struct fmt_writer {
     int fd;     /* -1 once finished */
@@ -109,6 +110,57 @@ pages_settle(struct fmt_page *pages, uint32_t n, const uint8_t *bytes, uint64_t 
     }
 }
 
+/* Write one page or piece behind the last. */
+static int
+writer_put_page(struct fmt_writer *w, struct fmt_page *p, const uint8_t *stored,
+                struct shard_error *err)
+{
+    const int r = p->codec == FMT_CODEC_NONE ? writer_pad(w, err) : 0;
+
+    if (r < 0)
+        return r;
+    p->off = w->off;
+    p->hash = base_hash64(stored, p->stored_len, p->off);
+    return writer_put(w, stored, p->stored_len, err);
+}
+
+/* An image that holds spooled values: its pieces come from there and from its bytes, so that everything
+ * gets a place of its own. */
+static int
+writer_put_spooled(struct fmt_writer *w, struct fmt_image *im, struct shard_error *err)
+{
+    const uint8_t *bytes = im->bytes.data;
+    uint8_t *buf = malloc(FMT_INLINE_MAX);
+    int r = 0;
+
+    if (buf == NULL)
+        return base_fail(err, -ENOMEM, "%s", w->path);
+    for (uint32_t i = 0; i < im->n_pieces && r == 0; i++) {
+        struct fmt_page *p = &im->pieces[i];
+        const struct fmt_image_piece *from = &im->spooled[i];
+
+        if (from->value)
+            r = fmt_spooled_read(from->value, from->piece, buf, err);
+        if (r == 0)
+            r = writer_put_page(w, p, from->value ? buf : bytes + p->off, err);
+    }
+    for (uint32_t i = 0; i < im->n_pages && r == 0; i++)
+        r = writer_put_page(w, &im->pages[i], bytes + im->pages[i].off, err);
+    free(buf);
+    return r;
+}
+
+/* The image's bytes behind what is there. */
+static int
+writer_put_image(struct fmt_writer *w, struct fmt_image *im, struct shard_error *err)
+{
+    if (im->spooled)
+        return writer_put_spooled(w, im, err);
+    pages_settle(im->pieces, im->n_pieces, im->bytes.data, w->off);
+    pages_settle(im->pages, im->n_pages, im->bytes.data, w->off);
+    return writer_put(w, im->bytes.data, im->bytes.len, err);
+}
+
 /* Note the group in the index to be. */
 static int
 writer_note(struct fmt_writer *w, const struct fmt_image *im, uint64_t off)
@@ -158,6 +210,7 @@ int
 fmt_writer_append(struct fmt_writer *w, struct fmt_image *im, struct shard_error *err)
 {
     struct fmt_footer_parts parts;
+    uint64_t off;
     int r;
 
     if (w->failed)
@@ -166,10 +219,11 @@ fmt_writer_append(struct fmt_writer *w, struct fmt_image *im, struct shard_error
         return base_fail(err, -EINVAL, "%s: row group of another schema or other options",
                          w->path);
     r = writer_pad(w, err);
+    off = w->off;
+    if (r == 0)
+        r = writer_put_image(w, im, err);
     if (r == 0) {
-        pages_settle(im->pieces, im->n_pieces, im->bytes.data, w->off);
-        pages_settle(im->pages, im->n_pages, im->bytes.data, w->off);
-        r = writer_note(w, im, w->off);
+        r = writer_note(w, im, off);
         writer_parts(w, &parts);
         if (r < 0)
             (void)base_fail(err, r, "%s", w->path);
@@ -177,8 +231,6 @@ fmt_writer_append(struct fmt_writer *w, struct fmt_image *im, struct shard_error
             r = base_fail(err, SHARD_ELIMIT, "%s: the footer gets too large; use fewer row groups",
                           w->path);
     }
-    if (r == 0)
-        r = writer_put(w, im->bytes.data, im->bytes.len, err);
     w->failed = r;
     return r;
 }

@@ -16,6 +16,7 @@
 #define INGEST_BLOCK_H
 
 #include "lib/buf.h"
+#include "shardfmt/spooled.h"
 #include "tools/ingest/source.h"
 
 enum ingest_format {
@@ -29,6 +30,10 @@ enum ingest_format {
     INGEST_FILES,
 };
 
+/* A file longer than this does not stand in memory: it goes by a temporary file. A constant, as it is
+ * part of what a row group holds. */
+#define INGEST_SPOOL_BYTES ((size_t)4 << 20)
+
 struct ingest_cut_opts {
     enum ingest_format format;
     size_t block_bytes;   /* target; 0 = 1 MiB. A longer record makes a longer block */
@@ -36,6 +41,9 @@ struct ingest_cut_opts {
     char delimiter;       /* CSV; 0 = ',' or, for TSV, tab */
     char quote;           /* 0 = '"' */
     bool no_header;       /* CSV: the first record is data */
+    int spool_dirfd;      /* dataset in whose tmp/ long files go; -1: nowhere, it is a dry run */
+    int spool_level;      /* of zstd, for them */
+    const char *spool_column; /* name of the column that they get into; NULL = content */
     struct ingest_walk_opts walk;
 };
 
@@ -44,6 +52,8 @@ struct ingest_block {
     struct ingest_entry *entry;    /* a reference */
     enum ingest_format format;     /* never INGEST_AUTO */
     struct base_buf data;          /* BASE_BUF_SLACK readable bytes behind the end */
+    struct fmt_spooled *spooled;   /* a long file: then data is only its first bytes; or NULL */
+    bool spooled_utf8;             /* it is valid UTF-8 */
     uint64_t line;                 /* line number, from 1, of its first byte within the entry */
     uint64_t offset;               /* bytes of the entry before it */
     bool first, last;              /* of the entry. A UTF-8 BOM at the start is cut off */

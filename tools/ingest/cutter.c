@@ -15,10 +15,13 @@
 #include "lib/fail.h"
 #include "tools/ingest/detect.h"
 #include "tools/ingest/entry.h"
+#include "tools/ingest/utf8.h"
 
 #define DEFAULT_BLOCK_BYTES ((size_t)1 << 20)
 #define DEFAULT_MAX_RECORD  ((size_t)1 << 30)
 #define FIRST_READ          ((size_t)64 << 10)
+#define SPOOL_HEAD          ((size_t)64 << 10) /* of a long file, to tell what it is */
+#define SPOOL_READ          ((size_t)1 << 20)
 #define MAX_PENDING_REJECTS 1024u /* then a block without data carries them off */
 
 enum csv_state { CSV_CELL_START = 0, CSV_BARE, CSV_QUOTED, CSV_QUOTE_IN_QUOTED };
@@ -38,6 +41,8 @@ struct ingest_cutter {
     size_t csv_pos;                  /* how far the record at the front was scanned, and the */
     enum csv_state csv_state;        /* state there: so that a long record is scanned once */
     size_t csv_mixed;                /* lines that start before need a look at each byte */
+    struct fmt_spooled *spooled;     /* the long file at hand, or NULL */
+    bool spooled_utf8;
     struct ingest_rejects rejects;
     bool done;
 };
@@ -388,6 +393,7 @@ ingest_block_free(struct ingest_block *b)
     if (b == NULL)
         return;
     ingest_entry_unref(b->entry);
+    fmt_spooled_unref(b->spooled);
     base_buf_done(&b->data);
     base_buf_done(&b->header);
     ingest_rejects_done(&b->rejects);
@@ -441,6 +447,9 @@ emit(struct ingest_cutter *c, struct ingest_entry *entry, enum ingest_format for
     b->first = c->first;
     b->delimiter = c->delimiter;
     b->quote = c->quote;
+    b->spooled = c->spooled;
+    b->spooled_utf8 = c->spooled_utf8;
+    c->spooled = NULL;
     r = len > 0 ? take_data(c, len, &b->data) : 0;
     if (r == 0 && c->header.len > 0)
         r = base_buf_append(&b->header, c->header.data, c->header.len);
@@ -625,8 +634,77 @@ next_whole(struct ingest_cutter *c, struct ingest_block **ret_block, struct shar
         return reject_entry(c, INGEST_BAD_RECORD_SIZE, "longer than a record may be", err);
     if (ingest_walk_broke_off(c->walk))
         return drop_half_record(c, 0, err);
-    if (c->buf.len == 0 && c->format != INGEST_FILES)
+    if (c->buf.len == 0)
         return 0;
+    return emit(c, c->entry, c->format, c->buf.len, ret_block, err);
+}
+
+/* All that is left of a long file into a temporary one; its first bytes stay in the buffer. */
+static int
+spool_rest(struct ingest_cutter *c, struct shard_error *err)
+{
+    const char *column = c->opts.spool_column ? c->opts.spool_column : "content";
+    struct ingest_utf8_check utf8 = {0};
+    struct base_buf head = {0};
+    int r;
+
+    if (base_buf_append(&head, c->buf.data, SPOOL_HEAD) < 0)
+        return base_fail(err, -ENOMEM, "%s", c->file->name);
+    r = fmt_spooled_new(c->opts.spool_dirfd, column, c->opts.spool_level, &c->spooled, err);
+    while (r == 0 && (c->buf.len || !c->ended)) {
+        ingest_utf8_feed(&utf8, c->buf.data, c->buf.len);
+        r = fmt_spooled_put(c->spooled, c->buf.data, c->buf.len, err);
+        c->offset += c->buf.len;
+        c->buf.len = 0;
+        if (r == 0)
+            r = fill(c, SPOOL_READ, err);
+    }
+    if (r == 0)
+        r = fmt_spooled_end(c->spooled, err);
+    if (r < 0) {
+        base_buf_done(&head);
+        return base_fail_in(err, r, "%s", c->file->name);
+    }
+    c->spooled_utf8 = ingest_utf8_ended(&utf8);
+    c->offset = 0;
+    base_buf_done(&c->buf);
+    c->buf = head;
+    return 0;
+}
+
+/* A whole file, however long: 1 and its block, or 0 where it was rejected. */
+static int
+next_file(struct ingest_cutter *c, struct ingest_block **ret_block, struct shard_error *err)
+{
+    const size_t most = INGEST_SPOOL_BYTES;
+    size_t want = FIRST_READ;
+    int r;
+
+    if (!c->first)
+        return 0;
+    if (c->entry->size >= 0)
+        want = (size_t)BASE_MIN((uint64_t)c->entry->size, most) + 1;
+    while (!c->ended && c->buf.len <= most) {
+        r = fill(c, want, err);
+        if (r < 0)
+            return r;
+        want = BASE_MIN(BASE_MAX(want, c->buf.len) * 2, most + 1);
+    }
+    if (c->buf.len > most) {
+        r = spool_rest(c, err);
+        if (r < 0)
+            return r;
+    }
+    if (ingest_walk_broke_off(c->walk)) {
+        const uint64_t unseen = c->spooled ? c->spooled->len - c->buf.len : 0;
+
+        fmt_spooled_unref(c->spooled);
+        c->spooled = NULL;
+        r = drop_half_record(c, 0, err);
+        if (r == 0 && c->rejects.count)
+            c->rejects.items[c->rejects.count - 1].length += unseen;
+        return r;
+    }
     return emit(c, c->entry, c->format, c->buf.len, ret_block, err);
 }
 
@@ -703,9 +781,12 @@ ingest_cutter_next(struct ingest_cutter *c, struct ingest_block **ret_block,
                 continue;
             }
         }
-        r = c->format == INGEST_FILES || c->format == INGEST_JSON
-                ? next_whole(c, ret_block, err)
-                : next_of_records(c, ret_block, err);
+        if (c->format == INGEST_FILES)
+            r = next_file(c, ret_block, err);
+        else if (c->format == INGEST_JSON)
+            r = next_whole(c, ret_block, err);
+        else
+            r = next_of_records(c, ret_block, err);
         if (r != 0)
             return r;
         entry_done(c);
@@ -728,6 +809,7 @@ ingest_cutter_close(struct ingest_cutter *c)
         return;
     ingest_entry_unref(c->entry);
     ingest_walk_close(c->walk);
+    fmt_spooled_unref(c->spooled);
     base_buf_done(&c->buf);
     base_buf_done(&c->header);
     ingest_rejects_done(&c->rejects);

@@ -151,16 +151,15 @@ put_sparse(const struct shard_array *a, uint64_t from, uint64_t to, struct base_
     return r < 0 ? r : base_buf_append(out, "}", 1);
 }
 
-/* Bytes that need not be UTF-8: base64 (RFC 4648), in quotes. */
-static int
-put_binary(const uint8_t *p, size_t len, struct base_buf *out)
+/* Bytes that need not be UTF-8: base64 (RFC 4648). */
+int
+ingest_export_base64(const uint8_t *p, size_t len, struct base_buf *out)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    int r = base_buf_reserve(out, len / 3 * 4 + 6);
+    int r = base_buf_reserve(out, len / 3 * 4 + 4);
 
     if (r < 0)
         return r;
-    base_buf_put(out, "\"", 1);
     for (size_t i = 0; i < len; i += 3) {
         const uint32_t v = (uint32_t)p[i] << 16 | (uint32_t)(i + 1 < len ? p[i + 1] : 0) << 8 |
                            (i + 2 < len ? p[i + 2] : 0);
@@ -170,18 +169,39 @@ put_binary(const uint8_t *p, size_t len, struct base_buf *out)
 
         base_buf_put(out, four, 4);
     }
-    base_buf_put(out, "\"", 1);
     return 0;
+}
+
+static int
+put_binary(const uint8_t *p, size_t len, struct base_buf *out)
+{
+    int r = base_buf_append(out, "\"", 1);
+
+    if (r == 0)
+        r = ingest_export_base64(p, len, out);
+    return r < 0 ? r : base_buf_append(out, "\"", 1);
+}
+
+static int
+put_far_mark(const struct shard_far *far, struct base_buf *out)
+{
+    const uintptr_t address = (uintptr_t)far;
+    int r = base_buf_append(out, "", 1);
+
+    return r < 0 ? r : base_buf_append(out, &address, sizeof(address));
 }
 
 int
 ingest_export_value(const struct shard_array *a, uint64_t row, struct base_buf *out)
 {
     const uint8_t *values = a->values;
+    const struct shard_far *far = fmt_array_far(a, row);
     uint64_t from = 0, to = 0;
     bool bit;
     int r;
 
+    if (far)
+        return put_far_mark(far, out);
     if (a->offsets) {
         from = (uint64_t)a->offsets[row];
         to = (uint64_t)a->offsets[row + 1];

@@ -255,6 +255,8 @@ write_group(struct ingest_groups *gs, struct ingest_group *g, struct shard_error
     int r;
 
     gs->bytes_out += g->image->bytes.len;
+    for (uint32_t i = 0; g->image->spooled && i < g->image->n_pieces; i++)
+        gs->bytes_out += g->image->spooled[i].value ? g->image->pieces[i].stored_len : 0;
     if (gs->dirfd < 0)
         return 0;
     if (lane->writer == NULL) {

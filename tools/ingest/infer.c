@@ -70,7 +70,9 @@ ingest_infer_block(struct ingest_infer *in, const struct ingest_block *b, struct
         break;
     case INGEST_FILES:
         in->any_files = true;
-        in->content_binary = in->content_binary || !ingest_utf8_valid(b->data.data, b->data.len);
+        in->content_binary = in->content_binary ||
+                             !(b->spooled ? b->spooled_utf8
+                                          : ingest_utf8_valid(b->data.data, b->data.len));
         break;
     default:
         return base_fail(err, -EINVAL, "a block of no known format");

@@ -108,6 +108,11 @@ start_crew(struct pipeline *p, struct shard_error *err)
     if (r < 0)
         return r;
     cut.block_bytes = INGEST_BATCH_BYTES;
+    cut.spool_dirfd = p->target.dirfd;
+    cut.spool_level = o->zstd_level;
+    for (size_t i = 0; i < o->parse.n_renames; i++)
+        if (strcmp(o->parse.renames[i].from, "content") == 0)
+            cut.spool_column = o->parse.renames[i].to;
     cut.max_record = BASE_MIN(INGEST_RECORD_MAX, p->budget.limit / INGEST_RECORD_SHARE);
     for (size_t i = 0; i < o->files->count; i++)
         p->bytes_total += o->files->items[i].size;

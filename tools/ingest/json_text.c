@@ -36,16 +36,12 @@ escape_byte(unsigned char c, char *out)
 }
 
 int
-ingest_json_put_string(struct base_buf *out, const char *text, size_t len)
+ingest_json_put_text(struct base_buf *out, const char *text, size_t len)
 {
     size_t from = 0, at;
     char escaped[6];
     int r;
 
-    r = base_buf_reserve(out, len + 2);
-    if (r < 0)
-        return r;
-    base_buf_put(out, "\"", 1);
     for (at = 0; at < len; at++) {
         if (!must_escape((unsigned char)text[at]))
             continue;
@@ -56,7 +52,18 @@ ingest_json_put_string(struct base_buf *out, const char *text, size_t len)
             return r;
         from = at + 1;
     }
-    r = base_buf_append(out, text + from, len - from);
+    return base_buf_append(out, text + from, len - from);
+}
+
+int
+ingest_json_put_string(struct base_buf *out, const char *text, size_t len)
+{
+    int r = base_buf_reserve(out, len + 2);
+
+    if (r < 0)
+        return r;
+    base_buf_put(out, "\"", 1);
+    r = ingest_json_put_text(out, text, len);
     return r < 0 ? r : base_buf_append(out, "\"", 1);
 }
 

@@ -7,6 +7,8 @@
 
 /* A string with its quotes. text must be UTF-8; "/" and what is not ASCII stay as they are. */
 SHARD_NODISCARD int ingest_json_put_string(struct base_buf *out, const char *text, size_t len);
+/* The same without the quotes, for text that comes in parts. */
+SHARD_NODISCARD int ingest_json_put_text(struct base_buf *out, const char *text, size_t len);
 /* A node and all below it, without blanks; numbers as they were written. */
 SHARD_NODISCARD int ingest_json_put_node(struct base_buf *out, const struct ingest_json_node *node);
 /* Two members of one object have the same key, anywhere in the record: the second one, or NULL.

@@ -176,8 +176,11 @@ mark_long(const struct fmt_column *c, uint64_t bytes, bool *keep)
 
     fmt_column_array(c, &a);
     for (uint64_t i = 0; i < a.n_rows; i++)
-        if ((uint64_t)(a.offsets[i + 1] - a.offsets[i]) < bytes)
-            keep[i] = false;
+        if ((uint64_t)(a.offsets[i + 1] - a.offsets[i]) < bytes) {
+            const struct shard_far *far = fmt_array_far(&a, i);
+
+            keep[i] = keep[i] && far && far->size >= bytes;
+        }
 }
 
 /* The rows to keep, ascending, into p->keep. */

@@ -112,6 +112,10 @@ struct ingest_export;
 SHARD_NODISCARD int ingest_export_new(struct ingest_export **ret); /* 0, -ENOMEM */
 void ingest_export_free(struct ingest_export *x);                  /* accepts NULL */
 
+/* A value that is not in its array (see struct shard_far) becomes a mark in the JSON text: a NUL,
+ * which JSON never holds, and the address of its struct shard_far. */
+#define INGEST_FAR_MARK (1 + sizeof(void *))
+
 /* Row `row` as one JSON text without newline, appended: dotted columns nested again, _extra merged
  * back, numbers in their shortest exact form. SHARD_ECORRUPT where _extra is no JSON. */
 SHARD_NODISCARD int ingest_export_json(struct ingest_export *x, const struct fmt_schema *s,
@@ -133,6 +137,9 @@ SHARD_NODISCARD int ingest_export_csv_left(struct ingest_export *x, const struct
                                            struct shard_error *err);
 SHARD_NODISCARD int ingest_export_csv_header(const struct fmt_schema *s, char delimiter,
                                              bool with_extra, struct base_buf *out);
+
+/* Base64 of bytes; to come in parts, their lengths must be multiples of 3. 0 or -ENOMEM. */
+SHARD_NODISCARD int ingest_export_base64(const uint8_t *p, size_t len, struct base_buf *out);
 
 /* For a row now and then: the same, with _extra as a CSV column. */
 SHARD_NODISCARD int ingest_row_to_json(const struct fmt_schema *s, const struct shard_array *arrays,

@@ -87,15 +87,25 @@ put(struct ingest_parser *p, const char *name, const char *text, size_t len)
     return r ? r : ingest_text_misfit(p, (uint32_t)col, text, len, 0, end);
 }
 
+/* Bytes of the file, in memory or not. */
+static uint64_t
+file_size(const struct ingest_block *b)
+{
+    return b->spooled ? b->spooled->len : b->data.len;
+}
+
 static int
 put_content(struct ingest_parser *p, const struct ingest_block *b)
 {
     const int32_t col = ingest_plan_column(p->plan->impl, "content");
 
     if (col >= 0 && p->plan->schema.fields[col].type == SHARD_TYPE_STRING &&
-        !ingest_utf8_valid(b->data.data, b->data.len))
+        !(b->spooled ? b->spooled_utf8 : ingest_utf8_valid(b->data.data, b->data.len)))
         return ingest_row_reject(&p->row, INGEST_BAD_UTF8, "content", 0, b->data.len,
                                  "the file is not UTF-8: give --schema with content:binary");
+    if (b->spooled && col >= 0 && (p->plan->schema.fields[col].type == SHARD_TYPE_STRING ||
+                                   p->plan->schema.fields[col].type == SHARD_TYPE_BINARY))
+        return ingest_row_spooled(&p->row, (uint32_t)col, b->spooled);
     return put(p, "content", b->data.data ? (const char *)b->data.data : "", b->data.len);
 }
 
@@ -112,7 +122,7 @@ ingest_parse_files(struct ingest_parser *p, const struct ingest_block *b)
     if (r == 1)
         r = put_content(p, b);
     if (r == 1)
-        r = put(p, "size", size, ingest_print_u64(b->data.len, size));
+        r = put(p, "size", size, ingest_print_u64(file_size(b), size));
     if (r == 1)
         r = put(p, "type", type, type ? strlen(type) : 0);
     return r == 1 ? ingest_row_commit(&p->row, 0, b->data.len) : r;

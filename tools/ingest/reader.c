@@ -15,6 +15,7 @@
 #define PARSE_FACTOR       3u  /* parsed rows and hashes against bytes of text, to begin with */
 #define PARSE_AHEAD        2u  /* batches being parsed beyond one per thread */
 #define REJECT_CHARGE      384u /* a record and its strings, each a piece of malloc() */
+#define SPOOLED_CHARGE     (4ull << 20) /* an open file, and what is in it is on disk twice */
 #define MALLOC_SHARE       8u   /* one part in so many is lost between the pieces */
 #define OPEN_AHEAD         3u  /* units open beyond one per thread */
 #define UNIT_BATCHES_AHEAD 256u
@@ -115,6 +116,17 @@ ingest_batch_unref(struct ingest_batch *b)
         ingest_batch_free(b);
 }
 
+/* Values of the rows that are on disk. */
+static size_t
+count_spooled(const struct ingest_rows *rows)
+{
+    size_t n = 0;
+
+    for (uint32_t c = 0; c < rows->n_cols; c++)
+        n += rows->cols[c].far.len / sizeof(struct shard_far);
+    return n;
+}
+
 uint64_t
 ingest_batch_memory(const struct ingest_batch *b)
 {
@@ -125,9 +137,11 @@ ingest_batch_memory(const struct ingest_batch *b)
         const struct ingest_rows *rows = b->rows[i];
 
         if (k)
-            sum += sizeof(*k) + k->data.cap + k->header.cap + k->rejects.count * REJECT_CHARGE;
+            sum += sizeof(*k) + k->data.cap + k->header.cap + k->rejects.count * REJECT_CHARGE +
+                   (k->spooled ? SPOOLED_CHARGE : 0);
         if (rows)
-            sum += ingest_rows_memory(rows) + rows->n_rows * sizeof(uint32_t);
+            sum += ingest_rows_memory(rows) + rows->n_rows * sizeof(uint32_t) +
+                   count_spooled(rows) * SPOOLED_CHARGE;
         sum += b->rejects[i].count * REJECT_CHARGE;
     }
     return sum + sum / MALLOC_SHARE;
@@ -213,7 +227,7 @@ read_run(struct ingest_work *w, struct base_worker *worker)
         if (r <= 0)
             break;
         b->blocks[b->n_blocks++] = k;
-        b->data_bytes += k->data.len;
+        b->data_bytes += k->spooled ? INGEST_BATCH_BYTES : k->data.len;
     }
     w->result = r < 0 ? r : 0;
     b->ends_unit = r == 0;
@@ -269,8 +283,11 @@ measure_rows(const struct ingest_rows *rows, uint32_t **ret)
 
         fmt_column_array(&rows->cols[c], &a);
         fixed = (uint32_t)fmt_array_raw_bytes(&a, 0, 1);
-        for (uint64_t i = 0; i < rows->n_rows; i++)
-            raw[i] += a.offsets ? (uint32_t)fmt_array_raw_bytes(&a, i, 1) : fixed;
+        for (uint64_t i = 0; i < rows->n_rows; i++) {
+            const uint64_t sum = raw[i] + (a.offsets ? fmt_array_raw_bytes(&a, i, 1) : fixed);
+
+            raw[i] = (uint32_t)BASE_MIN(sum, UINT32_MAX); /* which closes any row group */
+        }
     }
     *ret = raw;
     return 0;

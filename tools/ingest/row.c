@@ -98,6 +98,17 @@ ingest_row_bytes(struct ingest_row *w, uint32_t col, const void *p, size_t len)
 }
 
 int
+ingest_row_spooled(struct ingest_row *w, uint32_t col, struct fmt_spooled *value)
+{
+    struct fmt_column *c;
+    int r = open_column(w, col, &c);
+
+    if (r == 0)
+        r = fmt_column_append_spooled(c, value);
+    return r < 0 ? r : 1;
+}
+
+int
 ingest_row_sparse(struct ingest_row *w, uint32_t col, const uint32_t *indices, const void *values,
                   size_t n)
 {

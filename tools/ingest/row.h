@@ -31,6 +31,9 @@ SHARD_NODISCARD int ingest_row_node(struct ingest_row *w, uint32_t col,
                                     const struct ingest_json_node *node);
 SHARD_NODISCARD int ingest_row_text(struct ingest_row *w, uint32_t col, const char *p, size_t len);
 SHARD_NODISCARD int ingest_row_bytes(struct ingest_row *w, uint32_t col, const void *p, size_t len);
+/* A value that is not in memory, for a column of strings or bytes. */
+SHARD_NODISCARD int ingest_row_spooled(struct ingest_row *w, uint32_t col,
+                                       struct fmt_spooled *value);
 SHARD_NODISCARD int ingest_row_sparse(struct ingest_row *w, uint32_t col, const uint32_t *indices,
                                       const void *values, size_t n);
 

@@ -79,3 +79,36 @@ ingest_utf8_escape(const char *p, size_t len, struct base_buf *out)
     }
     return r;
 }
+
+void
+ingest_utf8_feed(struct ingest_utf8_check *c, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    size_t n;
+
+    for (; c->n_part && len && !c->bad; p++, len--) {
+        c->part[c->n_part++] = *p;
+        if (ingest_utf8_valid(c->part, c->n_part))
+            c->n_part = 0;
+        else
+            c->bad = c->n_part == sizeof(c->part);
+    }
+    if (c->bad || len == 0)
+        return;
+    /* All but a last character, which may go on in the next part. */
+    for (n = len; n > 0 && len - n < 3 && (p[n - 1] & 0xc0) == 0x80;)
+        n--;
+    n -= n > 0;
+    c->bad = !ingest_utf8_valid(p, n);
+    if (c->bad || ingest_utf8_valid(p + n, len - n))
+        return;
+    memcpy(c->part, p + n, len - n);
+    c->n_part = (unsigned)(len - n);
+    c->bad = c->n_part == sizeof(c->part);
+}
+
+bool
+ingest_utf8_ended(const struct ingest_utf8_check *c)
+{
+    return !c->bad && c->n_part == 0;
+}

@@ -10,10 +10,11 @@
 #include "tools/shardtool/rows.h"
 #include "tools/shardtool/shardtool.h"
 
-enum { OPT_COLUMNS = 1, OPT_IO };
+enum { OPT_COLUMNS = 1, OPT_IO, OPT_RAW };
 
 static const struct cli_opt opts[] = {
     {0, "columns", "A,B", "these columns only, in this order", OPT_COLUMNS},
+    {0, "raw", "COLUMN", "the bytes of one row's value, in bounded memory, and nothing else", OPT_RAW},
     {0, "io", "HOW", "auto (default), uring or pread", OPT_IO},
     {0},
 };
@@ -160,11 +161,13 @@ cmd_get(int argc, char **argv)
     struct shard_error err;
     struct numbers n = {0};
     struct cli_args a;
+    bool raw = false;
     int id, word = 0, status;
 
     cli_args_init(&a, &usage, argc, argv);
     while ((id = cli_args_next(&a)) > 0) {
-        if (id == OPT_COLUMNS) {
+        if (id == OPT_COLUMNS || id == OPT_RAW) {
+            raw = id == OPT_RAW;
             o.columns = a.value;
         } else {
             cli_arg_word(&a, ios, &word);
@@ -184,7 +187,8 @@ cmd_get(int argc, char **argv)
     o.numbers = next_numbers;
     o.numbers_arg = &n;
     status = args_check(&n, &err) < 0 ? cli_usage_error("%s", err.text)
-                                      : rows_print(&o, stdout, "standard output");
+             : raw                     ? rows_print_raw(&o, stdout)
+                                       : rows_print(&o, stdout, "standard output");
     free(n.args);
     free(n.line);
     return status;

@@ -12,9 +12,12 @@
 #include "lib/report.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/select.h"
+#include "tools/ingest/json_text.h"
 #include "tools/ingest/parse.h"
 
 #define FLUSH_BYTES (1u << 18)
+#define FAR_BYTES   (4u << 20)      /* longer values are streamed */
+#define FAR_PART    (3u << 18)      /* read at a time; a multiple of 3 for base64 */
 #define TAKE_BYTES  (16u << 20) /* of rows that are taken in one go, by the average row */
 #define TAKE_ROWS   16384u
 
@@ -28,6 +31,8 @@ struct rows {
     uint32_t n_cols;
     struct shard_array *arrays; /* of the current row group */
     struct base_buf text;
+    struct base_buf row;      /* JSON with marks of values to be streamed */
+    uint64_t row0;            /* number of the first row in arrays */
     FILE *out;
     const char *out_name;
     uint64_t left;            /* rows that may still be printed */
@@ -104,6 +109,93 @@ flush_text(struct rows *rows, struct shard_error *err)
     return 0;
 }
 
+/* A large value behind the text so far, without its quotes. */
+static int
+stream_value(struct rows *rows, struct shard_value *v, bool text, struct shard_error *err)
+{
+    uint8_t *buf = malloc(FAR_PART);
+    int64_t n = 1;
+    int r = buf ? 0 : base_fail(err, -ENOMEM, "reading a value");
+
+    while (r == 0 && n > 0) {
+        size_t len = 0;
+
+        while (len < FAR_PART && (n = shard_value_read(v, buf + len, FAR_PART - len, err)) > 0)
+            len += (size_t)n;
+        if (n < 0)
+            r = (int)n;
+        else if (text)
+            r = ingest_json_put_text(&rows->text, (const char *)buf, len);
+        else
+            r = ingest_export_base64(buf, len, &rows->text);
+        if (r == 0)
+            r = flush_text(rows, err);
+    }
+    free(buf);
+    return r;
+}
+
+/* The value that the mark is about. */
+static int
+print_far(struct rows *rows, const uint8_t *mark, struct shard_error *err)
+{
+    const struct shard_far *far = NULL;
+    struct shard_value *v;
+    uintptr_t address;
+    uint32_t c = 0;
+    int r;
+
+    memcpy(&address, mark + 1, sizeof(address));
+    for (; far == NULL && c < rows->n_cols; c++)
+        for (uint32_t i = 0; i < rows->arrays[c].n_far; i++)
+            if ((uintptr_t)&rows->arrays[c].far[i] == address)
+                far = &rows->arrays[c].far[i];
+    if (far == NULL)
+        return base_fail(err, -EINVAL, "a value that nobody knows");
+    c--; /* the column where it was found */
+    r = shard_value_open(rows->ds, rows->row0 + far->row, rows->cols[c], &v, err);
+    if (r < 0)
+        return r;
+    r = base_buf_append(&rows->text, "\"", 1);
+    if (r == 0)
+        r = stream_value(rows, v, rows->arrays[c].type == SHARD_TYPE_STRING, err);
+    if (r == 0)
+        r = base_buf_append(&rows->text, "\"", 1);
+    shard_value_close(v);
+    return r;
+}
+
+static bool
+has_far(const struct rows *rows)
+{
+    for (uint32_t c = 0; c < rows->n_cols; c++)
+        if (rows->arrays[c].n_far)
+            return true;
+    return false;
+}
+
+/* A row that may have values which are streamed. */
+static int
+print_row_far(struct rows *rows, uint64_t row, struct shard_error *err)
+{
+    const uint8_t *p, *end, *mark;
+    int r;
+
+    base_buf_reset(&rows->row);
+    r = ingest_row_to_json(&rows->schema, rows->arrays, row, &rows->row, err);
+    if (r < 0)
+        return r;
+    p = rows->row.data;
+    end = p + rows->row.len;
+    while (r == 0 && (mark = memchr(p, '\0', (size_t)(end - p))) != NULL) {
+        r = base_buf_append(&rows->text, p, (size_t)(mark - p));
+        if (r == 0)
+            r = print_far(rows, mark, err);
+        p = mark + INGEST_FAR_MARK;
+    }
+    return r < 0 ? r : base_buf_append(&rows->text, p, (size_t)(end - p));
+}
+
 static int
 print_row(struct rows *rows, uint64_t row, struct shard_error *err)
 {
@@ -111,7 +203,8 @@ print_row(struct rows *rows, uint64_t row, struct shard_error *err)
 
     if (rows->o->form == ROWS_CSV)
         return ingest_row_to_csv(&rows->schema, rows->arrays, row, ',', &rows->text, err);
-    r = ingest_row_to_json(&rows->schema, rows->arrays, row, &rows->text, err);
+    r = has_far(rows) ? print_row_far(rows, row, err)
+                      : ingest_row_to_json(&rows->schema, rows->arrays, row, &rows->text, err);
     if (r == 0)
         r = base_buf_append(&rows->text, "\n", 1);
     return r;
@@ -209,6 +302,7 @@ print_group(struct rows *rows, uint64_t group, struct shard_error *err)
     if (r <= 0)
         return r;
     shard_dataset_group_info(rows->ds, group, &info);
+    rows->row0 = info.row0;
     return print_arrays(rows, info.n_rows, bits, err);
 }
 
@@ -262,6 +356,8 @@ print_groups(struct rows *rows, int64_t split, struct shard_error *err)
 {
     int r = shard_group_new(&rows->group);
 
+    if (r == 0 && rows->o->form == ROWS_JSONL) /* a cell of CSV is written whole */
+        shard_group_set_far(rows->group, FAR_BYTES);
     for (uint64_t g = 0; g < shard_dataset_n_groups(rows->ds) && rows->left > 0 && r == 0; g++) {
         struct shard_group_info info;
 
@@ -347,6 +443,7 @@ rows_print(const struct rows_opts *o, FILE *out, const char *out_name)
     shard_dataset_close(rows.ds);
     fmt_schema_done(&rows.schema);
     base_buf_done(&rows.text);
+    base_buf_done(&rows.row);
     free(rows.cols);
     free(rows.arrays);
     free(rows.rest);

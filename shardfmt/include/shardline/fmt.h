@@ -77,6 +77,15 @@ struct shard_field {
 /* The column value: the whole record, where records are not JSON objects. */
 #define SHARD_FIELD_RECORD 2u
 
+/* A value that is not in its array, as it is longer than was asked for (shard_group_set_far()):
+ * shard_value_open() reads it. In the array its row is not null and has no bytes. */
+struct shard_far {
+    uint64_t row;  /* of the array */
+    uint64_t size; /* bytes of the value */
+    void *source;  /* this and the rest are the library's own */
+    uint32_t first_piece, n_pieces;
+};
+
 /* One column of some rows, in Arrow's memory layout. A view: see the function that fills it for
  * how long it lives. Every pointer is 64-byte aligned or NULL where not applicable.
  *
@@ -96,7 +105,7 @@ struct shard_field {
 struct shard_array {
     enum shard_type type, elem;
     uint32_t width;           /* elements per row of a tensor; else 0 */
-    uint32_t reserved;
+    uint32_t n_far;           /* values that are not here; 0 unless they were asked to be left out */
     uint64_t n_rows;
     uint64_t n_nulls;
     uint64_t n_values;        /* elements in values (bytes for string and binary; strings for
@@ -106,6 +115,7 @@ struct shard_array {
     const uint32_t *indices;
     const void *values;
     const int32_t *elem_offsets; /* n_values + 1, list<string> only; else NULL */
+    const struct shard_far *far; /* n_far, by row */
 };
 
 /* Size in bytes of one number of a type; 0 for types that are no number: bool, string, binary,
@@ -250,6 +260,36 @@ struct shard_taker_stats {
     uint32_t reserved;
 };
 SHARD_API void shard_taker_get_stats(const struct shard_taker *t, struct shard_taker_stats *ret);
+
+/* ----------------------------------------------------------------------------- large values */
+
+/* From now on leave values of strings and bytes that are longer than size (at least 1 MiB; 0: none)
+ * out of what is read into g: the arrays list them in far. */
+SHARD_API void shard_group_set_far(struct shard_group *g, uint64_t size);
+
+/* One value of a string or binary column as a stream: whatever its size, it takes the memory of two
+ * pieces of 1 MiB. Not thread-safe; close it before its dataset. */
+struct shard_value;
+
+/**
+ * Row number `row` of the snapshot, column col.
+ * Returns: 0; -EINVAL for a row or column that is not there, or a column of another type;
+ *          SHARD_ECHECKSUM, SHARD_ECORRUPT, SHARD_ETRUNC, SHARD_EUNSUPPORTED, -errno.
+ */
+SHARD_API SHARD_NODISCARD int shard_value_open(struct shard_dataset *ds, uint64_t row,
+                                               uint32_t col, struct shard_value **ret_value,
+                                               struct shard_error *err);
+SHARD_API void shard_value_close(struct shard_value *v); /* accepts NULL */
+SHARD_API bool shard_value_is_null(const struct shard_value *v);
+/* Bytes in all; 0 where it is null. */
+SHARD_API uint64_t shard_value_size(const struct shard_value *v);
+/* Up to len bytes from where the last read ended, at first from the start. Returns how many, 0 at
+ * the end, or SHARD_ECHECKSUM, SHARD_ECORRUPT, -errno, each piece being checked before a byte of it
+ * is given. */
+SHARD_API SHARD_NODISCARD int64_t shard_value_read(struct shard_value *v, void *buf, size_t len,
+                                                   struct shard_error *err);
+/* The next read begins at byte `at`, or the end. */
+SHARD_API void shard_value_seek(struct shard_value *v, uint64_t at);
 
 #ifdef __cplusplus
 }
