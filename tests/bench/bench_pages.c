@@ -2,8 +2,10 @@
  * verifying and decoding them. All stored bytes are read into memory first; then threads take page
  * after page (or chunk after chunk) and throw the result away. Prints JSON.
  *
- *     bench_pages DATASET SPLIT THREADS [ROUNDS [zstd|decode [COLUMN]]]
+ *     bench_pages DATASET SPLIT THREADS [ROUNDS [zstd|cold|decode [COLUMN]]]
  *
+ * cold: zstd, but into COLD_BUFFERS buffers in turn, all of which were written to before: as much
+ * memory as a shuffling loader keeps in row groups, and more than a cache holds.
  * `bytes` are those after zstd, or those of the decoded values. bench_pages_unchecked is the same
  * program without the pages' checksums. */
 #include "config.h"
@@ -33,6 +35,18 @@ static size_t n_chunks;
 static _Atomic size_t next_chunk;
 static bool decoding;
 
+#define COLD_BUFFERS 40u /* of all threads: 16 partitions of 2 row groups, and some in flight */
+#define THREADS_MAX  64u
+
+/* A thread and what its pages are decompressed into. */
+struct worker {
+    pthread_t thread;
+    uint8_t *bufs[COLD_BUFFERS];
+    unsigned n_bufs, turn;
+};
+static struct worker workers[THREADS_MAX];
+static uint32_t raw_max;
+
 static void
 die(const char *what, const struct shard_error *err)
 {
@@ -51,8 +65,10 @@ take_chunk(const struct fmt_footer *f, uint32_t group, uint32_t column, const ui
     c.stored = calloc(c.n_pages + 1u, sizeof(*c.stored));
     if (c.stored == NULL)
         die("memory", NULL);
-    for (uint32_t k = 0; k < c.n_pages; k++)
+    for (uint32_t k = 0; k < c.n_pages; k++) {
         c.stored[k] = file + c.pages[k].off;
+        raw_max = c.pages[k].raw_len > raw_max ? c.pages[k].raw_len : raw_max;
+    }
     chunks[n_chunks++] = c;
 }
 
@@ -78,55 +94,67 @@ take_shard(int dirfd, const struct fmt_shard_entry *e, const struct fmt_schema *
                 take_chunk(f, g, c, bytes); /* footer and bytes stay until the end */
 }
 
+/* Small pages share a buffer: what is cold is what large ones are written to. */
 static void
-unzip(const struct chunk *c, struct base_codec *codec, uint8_t *raw)
+unzip(const struct chunk *c, struct base_codec *codec, struct worker *w)
 {
-    for (uint32_t i = 0; i < c->n_pages; i++)
-        if (c->pages[i].codec == FMT_CODEC_ZSTD &&
-            base_codec_decompress(codec, raw, c->pages[i].raw_len, c->stored[i],
-                                  c->pages[i].stored_len, NULL) < 0)
+    for (uint32_t i = 0; i < c->n_pages; i++) {
+        if (c->pages[i].codec != FMT_CODEC_ZSTD)
+            continue;
+        if (base_codec_decompress(codec, w->bufs[w->turn % w->n_bufs], c->pages[i].raw_len,
+                                  c->stored[i], c->pages[i].stored_len, NULL) < 0)
             die("a page", NULL);
+        w->turn += c->pages[i].raw_len > raw_max / 2;
+    }
+}
+
+static void
+worker_init(struct worker *w, unsigned n_bufs)
+{
+    for (w->n_bufs = 0; w->n_bufs < n_bufs; w->n_bufs++) {
+        uint8_t *buf = base_alloc_aligned(raw_max);
+
+        if (buf == NULL)
+            die("memory", NULL);
+        memset(buf, 1, raw_max);
+        w->bufs[w->n_bufs] = buf;
+    }
 }
 
 static void *
 work(void *arg)
 {
-    uint8_t *raw = base_alloc_aligned(64u << 20);
     struct base_codec *codec = NULL;
     struct fmt_decoded *d = NULL;
     struct shard_error err = {0};
     struct shard_array array;
     size_t i;
 
-    (void)arg;
-    if (raw == NULL || base_codec_new(&codec) < 0 || fmt_decoded_new(&d) < 0)
+    if (base_codec_new(&codec) < 0 || fmt_decoded_new(&d) < 0)
         die("memory", NULL);
     while ((i = atomic_fetch_add(&next_chunk, 1)) < n_chunks) {
         const struct chunk *c = &chunks[i];
 
         if (!decoding)
-            unzip(c, codec, raw);
+            unzip(c, codec, arg);
         else if (fmt_chunk_decode(c->f, c->group, c->column, c->stored, codec, NULL, NULL,
                                   "shard", d, &array, &err) < 0)
             die("a chunk", &err);
     }
     fmt_decoded_free(d);
     base_codec_free(codec);
-    free(raw);
     return NULL;
 }
 
 static void
 run(unsigned n_threads)
 {
-    pthread_t threads[64];
-
     atomic_store(&next_chunk, 0);
     for (unsigned t = 0; t < n_threads; t++)
-        if (pthread_create(&threads[t], NULL, work, NULL) != 0)
+        if (pthread_create(&workers[t].thread, NULL, work, &workers[t]) != 0)
             die("a thread", NULL);
     for (unsigned t = 0; t < n_threads; t++)
-        (void)pthread_join(threads[t], NULL);
+        (void)pthread_join(workers[t].thread, NULL);
 }
 
 int
@@ -140,12 +168,14 @@ main(int argc, char **argv)
     size_t n_pages = 0;
     unsigned n_threads, rounds;
 
-    if (argc < 4 || (n_threads = (unsigned)atoi(argv[3])) < 1 || n_threads > 64) {
-        fputs("usage: bench_pages DATASET SPLIT THREADS [ROUNDS [zstd|decode [COLUMN]]]\n", stderr);
+    if (argc < 4 || (n_threads = (unsigned)atoi(argv[3])) < 1 || n_threads > THREADS_MAX) {
+        fputs("usage: bench_pages DATASET SPLIT THREADS [ROUNDS [zstd|cold|decode "
+              "[COLUMN]]]\n", stderr);
         return 2;
     }
     rounds = argc > 4 ? (unsigned)atoi(argv[4]) : 1;
     decoding = argc > 5 && strcmp(argv[5], "decode") == 0;
+    const bool cold = argc > 5 && strcmp(argv[5], "cold") == 0;
     column = argc > 6 ? argv[6] : NULL;
     if (shard_dataset_open(argv[1], &ds, &err) < 0)
         die(argv[1], &err);
@@ -158,6 +188,8 @@ main(int argc, char **argv)
         for (uint32_t k = 0; k < chunks[i].n_pages; k++)
             bytes += decoding ? chunks[i].pages[k].data_len : chunks[i].pages[k].raw_len;
     }
+    for (unsigned t = 0; t < n_threads; t++)
+        worker_init(&workers[t], cold ? (COLD_BUFFERS + n_threads - 1) / n_threads : 1);
     run(n_threads); /* once for the caches and for zstd's contexts */
     wall = base_now_ns();
     cpu = base_cpu_ns();
