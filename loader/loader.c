@@ -348,7 +348,8 @@ shard_loader_get_stats(const struct shard_loader *loader, struct shard_loader_st
     (void)pthread_mutex_lock(&l->lock);
     *ret = l->stats;
     ret->memory_peak = atomic_load_explicit(&l->load_mem->budget.peak, memory_order_relaxed) +
-                       atomic_load_explicit(&l->batch_mem->budget.peak, memory_order_relaxed);
+                       atomic_load_explicit(&l->batch_mem->budget.peak, memory_order_relaxed) +
+                       l->footer_peak;
     ret->limit = verdict(l);
     (void)pthread_mutex_unlock(&l->lock);
 }

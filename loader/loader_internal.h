@@ -33,6 +33,7 @@
 #include "shardfmt/snapshot.h"
 #include "shardline/loader.h"
 
+#define LOADER_FOOTER_OPENING  3u /* times what a footer takes: while it is read and parsed */
 #define LOADER_PRIORITY_DECODE 2u
 #define LOADER_PRIORITY_GATHER 4u /* it frees row groups, and the consumer waits for it */
 #define LOADER_PRIORITY_FOOTER 6u /* others wait for it in line */
@@ -50,7 +51,9 @@ struct loader_shard {
     struct fmt_footer *footer;            /* while OPEN */
     int fd, direct_fd;                    /* while OPEN; direct_fd -1 where there is none */
     uint32_t pins;                        /* groups in flight */
-    uint64_t last_use;                    /* for closing the least recently used */
+    uint64_t wanted;                      /* the planner's last pass that found it in line */
+    uint64_t footer_memory;               /* of the footer; 0 = not known yet */
+    uint64_t charged;                     /* to footer_bytes, while OPENING or OPEN */
 };
 
 /* Storage of a decoded row group, reused. Under loader.lock while it is kept. */
@@ -235,6 +238,7 @@ struct shard_loader {
     uint32_t windows_max;                 /* open per part, but for those that a step needs */
     uint64_t load_share, batch_share;     /* of the budget, bytes */
     uint64_t footers_max;                 /* bytes */
+    uint64_t footer_unit;                 /* bytes per column of a row group, as far as is known */
     uint32_t flight_max;                  /* row groups being read or decoded */
     uint32_t shards_max;                  /* open files */
     struct base_pool *pool;
@@ -267,7 +271,7 @@ struct shard_loader {
     uint32_t n_live;                      /* groups not ABSENT */
     uint32_t n_reading, n_decoding, n_units, n_opening, n_reads_in_flight;
     uint64_t bytes_out;                   /* of units that are queued or running */
-    uint64_t n_open_shards, footer_bytes, clock;
+    uint64_t n_open_shards, footer_bytes, footer_peak, pass;
     bool flight_full;                     /* flight_max was reached, and half of it not yet left */
     bool memory_blocked;                  /* the next group in line has no room */
     bool waiting;                         /* the consumer is in next() without a batch */
@@ -280,11 +284,16 @@ struct shard_loader {
 };
 
 /* source.c: shards and row groups. All under l->lock unless said. */
-/* Ask for the shard to be opened, unless it is or failed. */
-void loader_shard_open(struct shard_loader *l, struct loader_shard *s);
+/* A row group of the shard is in line: have it opened, unless it is or failed, closing others that
+ * are not in line. False where there is no room for its footer yet; first: it stands before all
+ * others, and gets more than there is if need be. */
+bool loader_shard_want(struct shard_loader *l, struct loader_shard *s, bool first);
+/* What its footer takes, as far as is known. */
+uint64_t loader_footer_memory(const struct shard_loader *l, const struct loader_shard *s);
 /* The same at once, for planning: no other thread runs yet. */
 int loader_shard_open_now(struct shard_loader *l, struct loader_shard *s,
                           struct shard_error *err);
+void loader_shards_trim(struct shard_loader *l);  /* to what the plan allows */
 void loader_shards_close(struct shard_loader *l); /* without lock, at the end */
 /* Try to begin reading group index: 0; -EAGAIN where memory is missing (*ret_need bytes); or the
  * error, with which the group now FAILED. Its shard is open or failed. */

@@ -211,6 +211,13 @@ struct sizes {
     uint64_t decoded_sum, data_sum;
     uint64_t row_bytes;                   /* of an average row, decoded */
     uint64_t step_data;                   /* decoded, of a step of the longest rows */
+    uint64_t footer;                      /* of the largest footer */
+};
+
+/* How wanted columns compare with the raw bytes of all that the segments tell: the most that any
+ * of the shards whose footers were read says. */
+struct shares {
+    double decoded, stored, data;
 };
 
 /* Bytes of group i as its segment tells: all columns, raw, an average of its shard. */
@@ -234,12 +241,10 @@ group_largest(const struct shard_loader *l)
     return best;
 }
 
-/* What raw bytes come to if every known_raw bytes are known bytes, and something to spare. */
+/* What raw bytes come to by a share of them that is known elsewhere, and something to spare. */
 static uint64_t
-share_of(uint64_t raw, uint64_t known, uint64_t known_raw)
+share_of(uint64_t raw, double share)
 {
-    const double share = known_raw ? (double)known / (double)known_raw : 2.0;
-
     return (uint64_t)((double)raw * share * 1.0625);
 }
 
@@ -280,8 +285,7 @@ spread_longest(const struct spread *s, uint64_t n_rows)
 /* What a step of this rank comes to if it meets the longest rows. A split permuted whole mixes
  * them. Groups whose footers are not read count by their share of the raw bytes. */
 static int
-plan_step_data(const struct shard_loader *l, const struct loader_group_sizes *known,
-               uint64_t known_raw, struct sizes *sizes)
+plan_step_data(const struct shard_loader *l, const struct shares *shares, struct sizes *sizes)
 {
     const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
     struct spread *spread;
@@ -301,12 +305,61 @@ plan_step_data(const struct shard_loader *l, const struct loader_group_sizes *kn
         if (s->footer)
             loader_group_sizes(l, s->footer, l->infos[i].index, &g);
         else
-            g.data = share_of(group_raw(l, i), known->data, known_raw);
+            g.data = share_of(group_raw(l, i), shares->data);
         spread_add(spread, l->order.rows[i], g.data);
     }
     sizes->step_data = spread_longest(spread, step_rows);
     free(spread);
     return 0;
+}
+
+/* Whether the footer of shard i is read while planning: that of every shard where they are few, else
+ * of the one with the largest row group and of some from first to last. */
+static bool
+plan_reads_footer(const struct shard_loader *l, uint32_t i, uint32_t largest)
+{
+    const uint64_t n = l->n_shards;
+
+    if (n <= SHARDS_EXACT || i == largest)
+        return true;
+    return (i + 1) * (SHARDS_EXACT - 1) / n != i * (SHARDS_EXACT - 1) / n;
+}
+
+/* What the open shards' footers say of memory: of themselves, and of row groups. */
+static void
+plan_known(struct shard_loader *l, struct shares *shares, struct sizes *ret)
+{
+    uint32_t i, g = 0;
+
+    *shares = (struct shares){2.0, 1.0, 2.0};
+    for (i = 0; i < l->n_shards; i++) {
+        const struct loader_shard *s = &l->shards[i];
+        struct loader_group_sizes sum = {0}, one;
+        uint64_t raw = 0;
+
+        for (; g < l->n_groups && l->infos[g].shard == i; g++) {
+            if (s->footer == NULL)
+                continue;
+            loader_group_sizes(l, s->footer, l->infos[g].index, &one);
+            raw += group_raw(l, g);
+            sum.decoded += one.decoded;
+            sum.stored += one.stored;
+            sum.data += one.data;
+            ret->max.decoded = BASE_MAX(ret->max.decoded, one.decoded);
+            ret->max.stored = BASE_MAX(ret->max.stored, one.stored);
+        }
+        if (raw == 0)
+            continue;
+        if (ret->decoded_sum == 0)
+            *shares = (struct shares){0};
+        ret->decoded_sum += sum.decoded;
+        ret->data_sum += sum.data;
+        shares->decoded = BASE_MAX(shares->decoded, (double)sum.decoded / (double)raw);
+        shares->stored = BASE_MAX(shares->stored, (double)sum.stored / (double)raw);
+        shares->data = BASE_MAX(shares->data, (double)sum.data / (double)raw);
+        l->footer_unit = BASE_MAX(l->footer_unit, s->footer_memory / BASE_MAX(l->schema->n_fields, 1) /
+                                                          (s->entry->n_groups + 1) + 1);
+    }
 }
 
 /* Sizes by the footers of a few shards, exact where these are all; else what those say of the
@@ -315,43 +368,31 @@ plan_step_data(const struct shard_loader *l, const struct loader_group_sizes *kn
 static int
 plan_sizes(struct shard_loader *l, struct sizes *ret)
 {
-    const bool exact = l->n_shards <= SHARDS_EXACT;
-    const uint32_t sample = l->n_groups && !exact ? l->infos[group_largest(l)].shard : 0;
-    struct loader_group_sizes known = {0};
-    uint64_t known_raw = 0, raw_max = 0, raw_sum = 0;
+    const uint32_t largest = l->n_groups ? l->infos[group_largest(l)].shard : 0;
+    uint64_t raw_max = 0, raw_sum = 0;
+    struct shares shares;
     uint32_t i;
 
     memset(ret, 0, sizeof(*ret));
     for (i = 0; i < l->n_shards; i++)
-        if (exact || i == sample)
+        if (plan_reads_footer(l, i, largest))
             loader_shard_open_now(l, &l->shards[i], NULL);
-    for (i = 0; i < l->n_groups; i++) {
-        const struct loader_shard *s = &l->shards[l->infos[i].shard];
-        struct loader_group_sizes g;
-
-        if (s->footer == NULL) {
+    plan_known(l, &shares, ret);
+    for (i = 0; i < l->n_groups; i++)
+        if (l->shards[l->infos[i].shard].footer == NULL) {
             raw_max = BASE_MAX(raw_max, group_raw(l, i));
             raw_sum += group_raw(l, i);
-            continue;
         }
-        loader_group_sizes(l, s->footer, l->infos[i].index, &g);
-        known_raw += group_raw(l, i);
-        known.decoded += g.decoded;
-        known.stored += g.stored;
-        known.data += g.data;
-        ret->max.decoded = BASE_MAX(ret->max.decoded, g.decoded);
-        ret->max.stored = BASE_MAX(ret->max.stored, g.stored);
-    }
-    ret->decoded_sum = known.decoded;
-    ret->data_sum = known.data;
     if (raw_sum > 0) {
-        ret->max.decoded = BASE_MAX(ret->max.decoded, share_of(raw_max, known.decoded, known_raw));
-        ret->max.stored = BASE_MAX(ret->max.stored, share_of(raw_max, known.stored, known_raw));
-        ret->decoded_sum += share_of(raw_sum, known.decoded, known_raw);
-        ret->data_sum += share_of(raw_sum, known.data, known_raw);
+        ret->max.decoded = BASE_MAX(ret->max.decoded, share_of(raw_max, shares.decoded));
+        ret->max.stored = BASE_MAX(ret->max.stored, share_of(raw_max, shares.stored));
+        ret->decoded_sum += share_of(raw_sum, shares.decoded);
+        ret->data_sum += share_of(raw_sum, shares.data);
     }
+    for (i = 0; i < l->n_shards; i++)
+        ret->footer = BASE_MAX(ret->footer, loader_footer_memory(l, &l->shards[i]));
     ret->row_bytes = l->order.n_rows ? ret->data_sum / l->order.n_rows + 1 : 1;
-    return plan_step_data(l, &known, known_raw, ret);
+    return plan_step_data(l, &shares, ret);
 }
 
 static void
@@ -378,7 +419,7 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
 {
     const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
     struct shard_loader_plan *p = &l->plan;
-    uint64_t load_min, batch_min, in_flight, groups;
+    uint64_t load_min, batch_min, in_flight, groups, footers;
     struct sizes sizes;
 
     if (plan_sizes(l, &sizes) < 0)
@@ -391,7 +432,8 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
     load_min = l->order.whole ? sizes.decoded_sum : BASE_MIN(sizes.decoded_sum, groups * sizes.max.decoded);
     in_flight = loader_block_round(sizes.max.stored + UINT64_C(8192) * l->n_columns);
     load_min += in_flight;
-    p->memory_min = load_min + batch_min + FOOTERS_MIN;
+    footers = BASE_MAX((1 + LOADER_FOOTER_OPENING) * sizes.footer, FOOTERS_MIN);
+    p->memory_min = load_min + batch_min + footers;
     p->memory = o->memory ? o->memory : BASE_MAX(MEMORY_DEFAULT, 2 * p->memory_min);
     if (p->memory < p->memory_min)
         return base_fail(err, SHARD_EBUDGET, "a memory budget of %" PRIu64 " bytes is too small for "
@@ -400,8 +442,9 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
                          "or a smaller window", p->memory, l->n_parts, p->window,
                          l->order.whole ? " (so small a split is held whole)" : "",
                          p->memory_min, (p->memory_min + (1 << 20) - 1) >> 20);
-    l->footers_max = BASE_MIN(BASE_MIN(BASE_MAX(p->memory / 32, FOOTERS_MIN), FOOTERS_MAX),
+    l->footers_max = BASE_MIN(BASE_MAX(BASE_MIN(p->memory / 32, FOOTERS_MAX), footers),
                               p->memory - load_min - batch_min);
+    loader_shards_trim(l);
     l->batch_share = BASE_MAX(batch_min, BASE_MIN(p->memory / 8, BATCHES_MAX));
     l->batch_share = BASE_MIN(l->batch_share, p->memory - load_min - l->footers_max);
     l->load_share = p->memory - l->batch_share - l->footers_max;

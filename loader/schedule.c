@@ -388,17 +388,23 @@ windows_open(struct shard_loader *l)
         }
 }
 
-/* Open the shards of the next row groups in line. */
+/* Open the shards of the next row groups in line, as far as their footers have room. */
 static void
 shards_open_ahead(struct shard_loader *l)
 {
     const struct loader_set *set;
+    bool first = true;
     uint32_t i, n = 0;
 
+    l->pass++;
     for (set = l->load_first; set && n < LOOKAHEAD; set = set->load_next)
-        for (i = set->n_asked; i < set->n_groups && n < LOOKAHEAD; i++, n++)
-            if (l->groups[set->indices[i]] == NULL)
-                loader_shard_open(l, &l->shards[l->infos[set->indices[i]].shard]);
+        for (i = set->n_asked; i < set->n_groups && n < LOOKAHEAD; i++, n++) {
+            if (l->groups[set->indices[i]])
+                continue;
+            if (!loader_shard_want(l, &l->shards[l->infos[set->indices[i]].shard], first))
+                return;
+            first = false;
+        }
 }
 
 /* ------------------------------------------------------------------------------------- loads */
@@ -476,7 +482,7 @@ set_ask_next(struct shard_loader *l, struct loader_set *set)
         return 1;
     }
     if (s->state != LOADER_SHARD_OPEN && s->status == 0) {
-        loader_shard_open(l, s);
+        shards_open_ahead(l); /* it is the first in line now */
         return 0;
     }
     do {

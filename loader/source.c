@@ -20,9 +20,17 @@
 
 #define DIRECT_ALIGN   4096u
 #define READ_GAP_MAX   4096u  /* unwanted bytes between chunks that are read along */
-#define SHARDS_AT_LEAST 32u   /* open ones, whatever their footers weigh */
 
 /* ------------------------------------------------------------------------------------ shards */
+
+static void
+shard_charge(struct shard_loader *l, struct loader_shard *s, uint64_t bytes)
+{
+    l->footer_bytes += bytes;
+    l->footer_bytes -= s->charged;
+    l->footer_peak = BASE_MAX(l->footer_peak, l->footer_bytes);
+    s->charged = bytes;
+}
 
 static void
 shard_close(struct shard_loader *l, struct loader_shard *s)
@@ -30,7 +38,7 @@ shard_close(struct shard_loader *l, struct loader_shard *s)
     if (s->state != LOADER_SHARD_OPEN)
         return;
     l->n_open_shards--;
-    l->footer_bytes -= s->footer->memory;
+    shard_charge(l, s, 0);
     fmt_footer_free(s->footer);
     s->footer = NULL;
     (void)close(s->fd);
@@ -39,26 +47,36 @@ shard_close(struct shard_loader *l, struct loader_shard *s)
     s->state = LOADER_SHARD_CLOSED;
 }
 
-/* Close shards that were not used for longest, until the open ones are within bounds. */
-static void
-shards_evict(struct shard_loader *l)
+/* Close shards that are not in line, those first that were in it longest ago, until so many more
+ * bytes of footers and so many more files fit. */
+static bool
+shards_make_room(struct shard_loader *l, uint64_t bytes, uint32_t n)
 {
-    while (l->n_open_shards > l->shards_max ||
-           (l->footer_bytes > l->footers_max && l->n_open_shards > SHARDS_AT_LEAST)) {
+    while (l->footer_bytes + bytes > l->footers_max ||
+           l->n_open_shards + l->n_opening + n > l->shards_max) {
         struct loader_shard *oldest = NULL;
         uint32_t i;
 
         for (i = 0; i < l->n_shards; i++) {
             struct loader_shard *s = &l->shards[i];
 
-            if (s->state == LOADER_SHARD_OPEN && s->pins == 0 &&
-                (oldest == NULL || s->last_use < oldest->last_use))
+            if (s->state == LOADER_SHARD_OPEN && s->pins == 0 && s->wanted != l->pass &&
+                (oldest == NULL || s->wanted < oldest->wanted))
                 oldest = s;
         }
         if (oldest == NULL)
-            return;
+            return false;
         shard_close(l, oldest);
     }
+    return true;
+}
+
+uint64_t
+loader_footer_memory(const struct shard_loader *l, const struct loader_shard *s)
+{
+    const uint64_t chunks = ((uint64_t)s->entry->n_groups + 1) * l->schema->n_fields;
+
+    return s->footer_memory ? s->footer_memory : chunks * l->footer_unit * 17 / 16;
 }
 
 /* What opening gave, put in place: under l->lock. */
@@ -68,16 +86,17 @@ shard_opened(struct shard_loader *l, struct loader_shard *s, const struct loader
     s->status = opened->status;
     s->err = opened->err;
     s->state = LOADER_SHARD_CLOSED;
-    if (opened->status < 0)
+    if (opened->status < 0) {
+        shard_charge(l, s, 0);
         return;
+    }
     s->state = LOADER_SHARD_OPEN;
     s->footer = opened->footer;
+    s->footer_memory = s->footer->memory;
     s->fd = opened->fd;
     s->direct_fd = opened->direct_fd;
-    s->last_use = ++l->clock;
     l->n_open_shards++;
-    l->footer_bytes += s->footer->memory;
-    shards_evict(l);
+    shard_charge(l, s, s->footer_memory);
 }
 
 /* The slow part, without lock: into ret->status, err, footer, fd, direct_fd. */
@@ -90,6 +109,8 @@ shard_load(const struct shard_loader *l, const struct loader_shard *s, struct lo
     ret->fd = ret->direct_fd = -1;
     r = fmt_shard_open(dirfd, s->entry, l->schema, &ret->fd, &ret->footer, &ret->err);
     ret->status = r < 0 ? r : 0;
+    if (r == 0)
+        fmt_footer_forget_stats(ret->footer);
 #ifdef O_DIRECT
     if (r == 0 && l->direct) /* refused by some file systems: then reads are buffered */
         ret->direct_fd = openat(dirfd, s->entry->path, O_RDONLY | O_CLOEXEC | O_DIRECT);
@@ -126,17 +147,30 @@ loader_shard_open_now(struct shard_loader *l, struct loader_shard *s, struct sha
     return s->status;
 }
 
-void
-loader_shard_open(struct shard_loader *l, struct loader_shard *s)
+bool
+loader_shard_want(struct shard_loader *l, struct loader_shard *s, bool first)
 {
-    s->last_use = ++l->clock;
+    const uint64_t bytes = LOADER_FOOTER_OPENING * loader_footer_memory(l, s);
+
+    s->wanted = l->pass;
     if (s->state != LOADER_SHARD_CLOSED || s->status < 0)
-        return;
+        return true;
+    if (!shards_make_room(l, bytes, 1) && !(first && l->n_open_shards + l->n_opening == 0))
+        return false;
     s->state = LOADER_SHARD_OPENING;
     s->task.run = shard_open_run;
     s->task.priority = LOADER_PRIORITY_FOOTER;
+    shard_charge(l, s, bytes);
     l->n_opening++;
     base_pool_submit(l->pool, &s->task);
+    return true;
+}
+
+void
+loader_shards_trim(struct shard_loader *l)
+{
+    l->pass++;
+    (void)shards_make_room(l, 0, 0);
 }
 
 void
@@ -544,7 +578,6 @@ loader_group_start(struct shard_loader *l, uint32_t index, uint64_t *ret_need)
     group_enter(l, g, LOADER_GROUP_READING);
     l->n_reading++;
     g->shard->pins++;
-    g->shard->last_use = ++l->clock;
     group_reads(l, g, extents, n);
     if (n == 0)
         group_to_decode(l, g);

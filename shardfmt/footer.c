@@ -35,6 +35,15 @@ fmt_footer_free(struct fmt_footer *f)
     free(f);
 }
 
+void
+fmt_footer_forget_stats(struct fmt_footer *f)
+{
+    if (f->stats)
+        f->memory -= (uint64_t)f->n_groups * f->n_columns * sizeof(*f->stats);
+    free(f->stats);
+    f->stats = NULL;
+}
+
 /* ------------------------------------------------------------------------------------ trailer */
 
 struct trailer {

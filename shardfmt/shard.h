@@ -80,6 +80,8 @@ SHARD_NODISCARD int fmt_footer_load(int fd, uint64_t file_size, uint32_t tail_by
                                     const char *name, struct fmt_footer **ret_footer,
                                     struct shard_error *err);
 void fmt_footer_free(struct fmt_footer *f); /* accepts NULL */
+/* For who needs none of them: they are half of what a footer holds. */
+void fmt_footer_forget_stats(struct fmt_footer *f);
 
 /* Verify and decode the pages of one chunk into *ret_array. stored[i] points to the stored bytes of
  * page i of the chunk (f->pages[chunk_first + i]), needed during the call only. What ret_array

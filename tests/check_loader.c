@@ -558,6 +558,32 @@ START_TEST(test_smallest_budget_works_and_no_smaller)
 }
 END_TEST
 
+/* Footers are memory, too: of many shards with many columns only some are open at a time. */
+START_TEST(test_footers_stay_in_the_budget)
+{
+    struct fmt_util_spec spec = {.n_shards = 24, .groups_per_shard = 3, .rows_per_group = 5,
+                                 .seed = 14};
+    struct shard_loader_opts o = options(20, _i ? 4 : 1, 1);
+    struct loader_run run = {0}, small = {0};
+    static char columns[16 * 700];
+    char path[300];
+    size_t len;
+    uint32_t i;
+
+    len = (size_t)snprintf(columns, sizeof(columns), "row:uint64");
+    for (i = 0; i < 700; i++)
+        len += (size_t)snprintf(columns + len, sizeof(columns) - len, ",c%" PRIu32 ":int8", i);
+    spec.columns = columns;
+    make(&spec, path);
+    o.shuffle = _i ? SHARD_SHUFFLE_WINDOW : SHARD_SHUFFLE_NONE;
+    run_ok(path, &o, NULL, &run);
+    o.memory = run.plan.memory_min;
+    run_ok(path, &o, NULL, &small);
+    ck_assert_uint_eq(run.order_hash, small.order_hash);
+    ck_assert_uint_le(small.stats.memory_peak, o.memory);
+}
+END_TEST
+
 /* Batches are counted by the rows that they hold, not by the average row. */
 START_TEST(test_long_rows_at_the_end_stay_in_the_budget)
 {
@@ -856,6 +882,7 @@ main(void)
         {"shapes", test_options_of_other_versions, 1},
         {"shapes", test_small_windows_behind_a_large_one_do_not_hang, 2},
         {"memory", test_smallest_budget_works_and_no_smaller, 6},
+        {"memory", test_footers_stay_in_the_budget, 2},
         {"memory", test_long_rows_at_the_end_stay_in_the_budget, 2},
         {"memory", test_out_of_line_values_have_room_in_the_smallest_budget, 2},
         {"memory", test_small_data_is_read_once, 1},
