@@ -21,6 +21,7 @@ static const char *const role_names[] = {
     [FMT_ROLE_DICT_BYTES] = "dictionary bytes",
     [FMT_ROLE_CODES] = "codes",
     [FMT_ROLE_OVERFLOW] = "overflow",
+    [FMT_ROLE_ELEM_LENGTHS] = "element lengths",
 };
 
 const char *
@@ -48,11 +49,11 @@ stream_parse(struct base_cursor *c, unsigned last_role, struct fmt_stream_in *re
                          role);
     if (encoding > FMT_ENC_LAST)
         return base_fail(err, SHARD_EUNSUPPORTED, "encoding %u of the stream of %s", encoding,
-                         role_names[role]);
+                         fmt_role_name(role));
     if (version != 0)
         return base_fail(err, SHARD_EUNSUPPORTED, "version %u of encoding %s of the stream of %s",
                          version, fmt_encoding_name((enum fmt_encoding)encoding),
-                         role_names[role]);
+                         fmt_role_name(role));
     *ret = (struct fmt_stream_in){.role = (uint8_t)role,
                                   .encoding = (uint8_t)encoding,
                                   .size = (uint8_t)size,
@@ -77,7 +78,7 @@ stream_take(struct base_cursor *c, const uint8_t *raw, struct fmt_stream_in *s,
     s->data = base_cursor_bytes(c, s->len);
     if (s->data == NULL)
         return base_fail(err, SHARD_ECORRUPT, "the stream of %s goes past the page",
-                         role_names[s->role]);
+                         fmt_role_name(s->role));
     return 0;
 }
 
@@ -126,7 +127,7 @@ fmt_page_expect(const struct fmt_page_in *p, uint32_t required, uint32_t optiona
 
         if (here != (required >> role & 1) && !(here && (optional >> role & 1)))
             return base_fail(err, SHARD_ECORRUPT, "%s stream of %s",
-                             here ? "unexpected" : "missing", role_names[role]);
+                             here ? "unexpected" : "missing", fmt_role_name(role));
     }
     return 0;
 }

@@ -222,9 +222,10 @@ put_page(struct imaging *g, const struct shard_array *a, uint64_t row0, uint32_t
 static int
 put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
 {
-    const struct fmt_overflow *all = (const void *)g->overflow.data;
-    const struct fmt_overflow *over = all ? all + g->over_first[col] : NULL;
-    const struct fmt_overflow *end = all ? all + g->over_first[col + 1] : NULL;
+    static const struct fmt_overflow none;
+    const struct fmt_overflow *all = g->overflow.data ? (const void *)g->overflow.data : &none;
+    const struct fmt_overflow *over = all + g->over_first[col];
+    const struct fmt_overflow *end = all + g->over_first[col + 1];
     const uint64_t limit = g->opts->page_bytes ? g->opts->page_bytes : FMT_PAGE_RAW_MAX;
     const enum fmt_kind kind = fmt_type_of(a->type, a->elem).kind;
     const bool one_value = kind == FMT_KIND_NUMBER || kind == FMT_KIND_BYTES; /* in a row */

@@ -46,10 +46,3 @@ endif
 noinst_PROGRAMS += tests/bench/bench_codec
 tests_bench_bench_codec_SOURCES = tests/bench/bench_codec.c $(shard_util)
 tests_bench_bench_codec_LDADD = shardfmt/libfmt.la lib/libbase.la
-# Fuzz targets, with a driver that replays files; clang -fsanitize=fuzzer makes fuzzers of them.
-fmt_fuzz = tests/fuzz/fuzz_util.c tests/fuzz/fuzz.h $(shard_util)
-noinst_PROGRAMS += tests/fuzz/fuzz_shard tests/fuzz/fuzz_page
-tests_fuzz_fuzz_shard_SOURCES = tests/fuzz/fuzz_shard.c tests/fuzz/fuzz_driver.c $(fmt_fuzz)
-tests_fuzz_fuzz_shard_LDADD = shardfmt/libfmt.la lib/libbase.la
-tests_fuzz_fuzz_page_SOURCES = tests/fuzz/fuzz_page.c tests/fuzz/fuzz_driver.c $(fmt_fuzz)
-tests_fuzz_fuzz_page_LDADD = shardfmt/libfmt.la lib/libbase.la

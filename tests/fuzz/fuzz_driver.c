@@ -1,67 +1,104 @@
 /* Runs a fuzz target without libFuzzer.
  *
- *     fuzz_x FILE...              replay
- *     fuzz_x -n N [FILE...]       also N inputs: the files (or nothing), with bytes changed
+ *     fuzz_x FILE|FOLDER...              replay
+ *     fuzz_x -n N [FILE|FOLDER...]       also N inputs of each: the file (or nothing), changed
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/fs.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/shard_util.h"
 
-static void
-mutate(struct base_buf *b, uint64_t *st)
+#define INPUT_MAX (1u << 20)
+
+static uint64_t state = 1;
+static size_t replayed;
+
+__attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t len, size_t max,
+                                                     unsigned seed);
+
+size_t
+LLVMFuzzerMutate(uint8_t *data, size_t len, size_t max)
 {
-    const size_t len = (size_t)(shard_util_next(st) % 600);
-
-    if (b->len == 0) {
-        if (base_buf_append_zero(b, len) < 0)
-            abort();
+    if (len == 0) {
+        len = (size_t)(shard_util_next(&state) % 600);
+        len = len < max ? len : max;
         for (size_t i = 0; i < len; i++)
-            b->data[i] = (uint8_t)(shard_util_next(st) >> 40);
-        return;
+            data[i] = (uint8_t)(shard_util_next(&state) >> 40);
+        return len;
     }
-    for (uint64_t i = 1 + shard_util_next(st) % 8; i > 0; i--) {
-        const uint64_t v = shard_util_next(st);
+    for (uint64_t i = 1 + shard_util_next(&state) % 8; i > 0; i--) {
+        const uint64_t v = shard_util_next(&state);
 
-        b->data[(v >> 20) % b->len] = v & 1 ? (uint8_t)(v >> 8) : (uint8_t)(1u << (v >> 8 & 7));
+        data[(v >> 20) % len] = v & 1 ? (uint8_t)(v >> 8) : (uint8_t)(1u << (v >> 8 & 7));
     }
-    if (shard_util_next(st) % 8 == 0)
-        b->len -= (size_t)(shard_util_next(st) % b->len);
+    if (shard_util_next(&state) % 8 == 0)
+        len -= (size_t)(shard_util_next(&state) % len);
+    return len;
 }
 
 static void
-run_file(const char *path, long n)
+run_bytes(const struct base_buf *file, long n)
 {
-    struct base_buf file = {0}, input = {0};
-    struct shard_error err = {0};
-    uint64_t st = 1;
+    uint8_t *input = malloc(INPUT_MAX);
 
-    if (path && base_read_file(AT_FDCWD, path, 64u << 20, &file, &err) < 0) {
-        (void)fprintf(stderr, "%s\n", err.text);
-        exit(1);
-    }
-    if (path)
-        (void)LLVMFuzzerTestOneInput(file.data, file.len);
+    fuzz_must(input && file->len <= INPUT_MAX, "input");
+    (void)LLVMFuzzerTestOneInput(file->data, file->len);
+    replayed++;
     for (long i = 0; i < n; i++) {
-        base_buf_reset(&input);
-        if (base_buf_append(&input, file.data, file.len) < 0)
-            abort();
-        mutate(&input, &st);
-        (void)LLVMFuzzerTestOneInput(input.data, input.len);
+        size_t len = file->len;
+
+        if (len)
+            memcpy(input, file->data, len);
+        len = LLVMFuzzerCustomMutator && shard_util_next(&state) % 4
+                  ? LLVMFuzzerCustomMutator(input, len, INPUT_MAX,
+                                            (unsigned)shard_util_next(&state))
+                  : LLVMFuzzerMutate(input, len, INPUT_MAX);
+        (void)LLVMFuzzerTestOneInput(input, len);
     }
-    base_buf_done(&file);
-    base_buf_done(&input);
+    free(input);
+}
+
+static void
+run_path(const char *path, long n)
+{
+    struct base_buf file = {0};
+    struct shard_error err = {0};
+    struct dirent **names;
+    struct stat st;
+    int count;
+
+    fuzz_must(stat(path, &st) == 0, path);
+    if (!S_ISDIR(st.st_mode)) {
+        fuzz_must(base_read_file(AT_FDCWD, path, INPUT_MAX, &file, &err) == 0, err.text);
+        run_bytes(&file, n);
+        base_buf_done(&file);
+        return;
+    }
+    count = scandir(path, &names, NULL, alphasort);
+    fuzz_must(count >= 0, path);
+    for (int i = 0; i < count; i++) {
+        char name[4096];
+
+        (void)snprintf(name, sizeof(name), "%s/%s", path, names[i]->d_name);
+        if (names[i]->d_name[0] != '.')
+            run_path(name, n);
+        free(names[i]);
+    }
+    free(names);
 }
 
 int
 main(int argc, char **argv)
 {
+    const struct base_buf nothing = {0};
     long n = 0;
     int i = 1;
 
@@ -70,8 +107,9 @@ main(int argc, char **argv)
         i = 3;
     }
     if (i >= argc)
-        run_file(NULL, n);
+        run_bytes(&nothing, n);
     for (; i < argc; i++)
-        run_file(argv[i], n);
+        run_path(argv[i], n);
+    (void)printf("%zu inputs replayed, %ld made of each\n", replayed, n);
     return 0;
 }
