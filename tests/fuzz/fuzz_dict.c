@@ -21,12 +21,12 @@ static const struct {
 #define ROWS_MAX (255u * 8)
 
 struct dict {
-    uint32_t n_rows, n_entries;
+    uint32_t n_rows, n_entries, n_codes;
     size_t size;
     bool nullable, codes_ok;
     uint32_t start[257]; /* of entries in bytes; the last one is the end */
     struct base_buf bytes;
-    uint32_t codes[ROWS_MAX];
+    uint32_t codes[ROWS_MAX]; /* n_codes: those of rows that are not null */
     uint8_t validity[ROWS_MAX / 8];
 };
 
@@ -45,8 +45,7 @@ entries_parse(struct dict *d, struct base_cursor *c)
     }
 }
 
-/* Codes, and from the same bytes which rows are null. A code of a null row is bound by the limit,
- * too. */
+/* Codes, and from the same bytes which rows are null. */
 static void
 codes_parse(struct dict *d, const struct base_cursor *c)
 {
@@ -57,8 +56,10 @@ codes_parse(struct dict *d, const struct base_cursor *c)
         const unsigned v = n ? c->p[i % n] : 0;
         const bool null = d->nullable && v % 5 == 3;
 
-        d->codes[i] = v;
-        d->codes_ok &= v < d->n_entries;
+        if (!null) {
+            d->codes[d->n_codes++] = v;
+            d->codes_ok &= v < d->n_entries;
+        }
         d->validity[i / 8] |= (uint8_t)(!null << (i % 8));
     }
 }
@@ -91,26 +92,36 @@ u32_stream(unsigned role, unsigned how, const uint32_t *v, uint32_t n, struct ba
     return s;
 }
 
+/* Row i is null, or has this code. */
+static void
+check_row(const struct dict *d, const struct shard_array *a, uint64_t i, bool null, uint32_t code)
+{
+    static const uint8_t zeros[8];
+    const uint8_t *values = a->values, *want = d->bytes.data + d->start[code];
+    const uint32_t len = null ? 0 : d->start[code + 1] - d->start[code];
+
+    fuzz_must(fmt_array_is_null(a, i) == null, "nulls");
+    if (d->size) {
+        fuzz_must(memcmp(values + i * d->size, null ? zeros : want, d->size) == 0, "numbers");
+        return;
+    }
+    fuzz_must((uint32_t)(a->offsets[i + 1] - a->offsets[i]) == len, "lengths");
+    fuzz_must(len == 0 || memcmp(values + a->offsets[i], want, len) == 0, "bytes");
+}
+
 static void
 check(const struct dict *d, const struct shard_array *a)
 {
-    static const uint8_t zeros[8];
-    const uint8_t *values = a->values;
+    uint32_t k = 0;
 
     fuzz_must(a->n_rows % d->n_rows == 0, "rows");
     for (uint64_t i = 0; i < a->n_rows; i++) {
-        const uint64_t row = i % d->n_rows;
-        const uint32_t code = d->codes[row], len = d->start[code + 1] - d->start[code];
-        const bool null = !fmt_bits_get(d->validity, row);
-        const uint8_t *want = d->bytes.data + d->start[code];
+        const bool null = !fmt_bits_get(d->validity, i % d->n_rows);
 
-        fuzz_must(fmt_array_is_null(a, i) == null, "nulls");
-        if (d->size) {
-            fuzz_must(memcmp(values + i * d->size, null ? zeros : want, d->size) == 0, "numbers");
-            continue;
-        }
-        fuzz_must((uint32_t)(a->offsets[i + 1] - a->offsets[i]) == (null ? 0 : len), "lengths");
-        fuzz_must(null || len == 0 || memcmp(values + a->offsets[i], want, len) == 0, "bytes");
+        if (i % d->n_rows == 0)
+            k = 0;
+        check_row(d, a, i, null, null ? 0 : d->codes[k]);
+        k += !null;
     }
 }
 
@@ -122,8 +133,8 @@ data_bytes(const struct dict *d)
 
     if (d->size)
         return d->n_rows * d->size;
-    for (uint32_t i = 0; i < d->n_rows; i++)
-        if (d->codes[i] < d->n_entries && fmt_bits_get(d->validity, i))
+    for (uint32_t i = 0; i < d->n_codes; i++)
+        if (d->codes[i] < d->n_entries)
             n += d->start[d->codes[i] + 1] - d->start[d->codes[i]];
     return n;
 }
@@ -149,7 +160,7 @@ run(struct dict *d, enum shard_type type, unsigned how, unsigned encoding)
     s[n++] = (struct fmt_stream_in){.role = d->size ? FMT_ROLE_VALUES : FMT_ROLE_BYTES,
                                     .encoding = FMT_ENC_DICT,
                                     .size = (uint8_t)(d->size ? d->size : 1),
-                                    .count = (uint32_t)(d->size ? d->n_rows : n_bytes)};
+                                    .count = (uint32_t)(d->size ? d->n_codes : n_bytes)};
     if (!d->size)
         s[n++] = u32_stream(FMT_ROLE_DICT_LENGTHS, encoding >> 2, lens, d->n_entries, &entry_lens);
     s[n++] = (struct fmt_stream_in){.role = d->size ? FMT_ROLE_DICT_VALUES : FMT_ROLE_DICT_BYTES,
@@ -157,7 +168,7 @@ run(struct dict *d, enum shard_type type, unsigned how, unsigned encoding)
                                     .count = (uint32_t)(d->bytes.len / (d->size ? d->size : 1)),
                                     .data = d->bytes.data,
                                     .len = (uint32_t)d->bytes.len};
-    s[n++] = u32_stream(FMT_ROLE_CODES, encoding, d->codes, d->n_rows, &codes);
+    s[n++] = u32_stream(FMT_ROLE_CODES, encoding, d->codes, d->n_codes, &codes);
     fuzz_page_build(d->n_rows, s, n, &page);
     {
         const struct fuzz_page_in in = {
@@ -169,7 +180,7 @@ run(struct dict *d, enum shard_type type, unsigned how, unsigned encoding)
             .len = (uint32_t)page.len};
 
         r = fuzz_page_decode(&in, &a, &err);
-        fuzz_must((r == 0) == (d->codes_ok && (d->size || d->n_entries <= d->n_rows)),
+        fuzz_must((r == 0) == (d->codes_ok && (d->size || d->n_entries <= d->n_codes)),
                   r ? err.text : "a code past the dictionary");
         if (r == 0) {
             fuzz_touch(&a);

@@ -218,13 +218,23 @@ stream_sum(unsigned role)
     return n;
 }
 
-/* Values that VALUES or the strings should have, going by the lengths; and what they are decoded. */
+/* Rows that are not null. */
 static uint64_t
-settle_rows(const struct fmt_type *t)
+present(void)
 {
-    const uint64_t n = page.in.n_rows;
+    const struct stream *s = find(FMT_ROLE_VALIDITY);
 
-    settle_count(FMT_ROLE_VALIDITY, n);
+    if (s == NULL || s->len == 0)
+        return page.in.n_rows;
+    if (s->encoding != FMT_ENC_PLAIN)
+        return s->data[0] ? page.in.n_rows : 0;
+    return fmt_bits_count(s->data, 0, BASE_MIN(page.in.n_rows, 8 * s->len));
+}
+
+/* Values that VALUES should have, or the strings, of n rows. */
+static uint64_t
+settle_rows(const struct fmt_type *t, uint64_t n)
+{
     settle_count(FMT_ROLE_LENGTHS, n);
     if (t->kind == FMT_KIND_TENSOR)
         return n * fmt_field_width(&page.in.field);
@@ -251,8 +261,15 @@ static void
 settle(void)
 {
     const struct fmt_type t = fmt_field_type(&page.in.field);
-    const uint64_t n = page.in.n_rows, values = settle_rows(&t);
-    uint64_t bytes = t.kind == FMT_KIND_BIT ? n : values * t.size;
+    uint64_t n, values, bytes;
+
+    settle_count(FMT_ROLE_VALIDITY, page.in.n_rows);
+    n = present();
+    values = settle_rows(&t, n);
+    bytes = values * t.size;
+    if (!t.offsets) /* null rows count, too */
+        bytes = page.in.n_rows * (t.kind == FMT_KIND_TENSOR ? values / (n ? n : 1) : 1) *
+                (t.size ? t.size : 1);
 
     if (t.kind == FMT_KIND_STRINGS) {
         bytes = settle_strings(values, FMT_ROLE_ELEM_LENGTHS) + 4 * values;
@@ -265,7 +282,7 @@ settle(void)
     }
     if (t.kind == FMT_KIND_SPARSE)
         bytes += 4 * values;
-    page.in.data_len = (uint32_t)(bytes + (t.offsets ? 4 * n : 0));
+    page.in.data_len = (uint32_t)(bytes + (t.offsets ? 4 * page.in.n_rows : 0));
 }
 
 static void
