@@ -25,6 +25,7 @@
 struct fmt_decoded {
     struct base_buf page; /* decompressed */
     struct base_buf validity, offsets, indices, values;
+    struct base_buf elem_offsets;  /* of lists of strings */
     struct base_buf dict_offsets;  /* uint32, of a string dictionary's entries */
     struct base_buf piece, stored; /* of out-of-line values */
     struct base_buf far;           /* struct shard_far */
@@ -52,6 +53,7 @@ fmt_decoded_free(struct fmt_decoded *d)
     base_buf_done(&d->offsets);
     base_buf_done(&d->indices);
     base_buf_done(&d->values);
+    base_buf_done(&d->elem_offsets);
     base_buf_done(&d->dict_offsets);
     base_buf_done(&d->piece);
     base_buf_done(&d->stored);
@@ -69,7 +71,8 @@ uint64_t
 fmt_decoded_memory(const struct fmt_decoded *d)
 {
     return sizeof(*d) + (uint64_t)d->page.cap + d->validity.cap + d->offsets.cap + d->indices.cap +
-           d->values.cap + d->dict_offsets.cap + d->piece.cap + d->stored.cap + d->far.cap;
+           d->values.cap + d->elem_offsets.cap + d->dict_offsets.cap + d->piece.cap +
+           d->stored.cap + d->far.cap;
 }
 
 /* A chunk on its way. */
@@ -83,9 +86,12 @@ struct decoding {
     void *read_arg;
     struct shard_error *err;
     struct fmt_type is;
+    uint32_t width;              /* of a tensor */
     size_t size;                 /* is.size */
-    uint64_t n_rows, n_values;   /* of the chunk */
+    uint64_t n_rows, n_values;   /* of the chunk; n_values of lists of strings: so far */
+    uint64_t n_bytes;            /* of the chunk: data_len without the 4 bytes of offsets per row */
     uint64_t row, value;         /* where the page at hand begins */
+    uint64_t byte;               /* the same in the bytes of lists of strings */
     uint64_t n_nulls;
     bool one_page;
     const struct fmt_page *page;
@@ -175,6 +181,13 @@ static bool
 row_is_null(const struct decoding *c, uint64_t i)
 {
     return page_has_nulls(c) && !fmt_bits_get(c->d->validity.data, c->row + i);
+}
+
+/* Elements of a row that is not of any length. */
+static uint64_t
+row_values(const struct decoding *c)
+{
+    return c->is.kind == FMT_KIND_TENSOR ? c->width : 1;
 }
 
 /* The rows of size bytes that are there go where they belong; null rows hold zeros. */
@@ -281,8 +294,8 @@ in_place(const struct decoding *c, const struct fmt_stream_in *s, uint64_t n)
 {
     const uint8_t *page = c->d->page.data;
 
-    if (!c->one_page || n < c->page_values || c->page->codec == FMT_CODEC_NONE || s->encoding != FMT_ENC_PLAIN ||
-        s->size != c->size || s->count != n || s->len != n * c->size ||
+    if (!c->one_page || n < c->page_values || c->page->codec == FMT_CODEC_NONE ||
+        s->encoding != FMT_ENC_PLAIN || s->size != c->size || s->count != n || s->len != n * c->size ||
         (uintptr_t)s->data % FMT_ALIGN || c->in.streams[FMT_ROLE_CODES].data ||
         c->in.streams[FMT_ROLE_DICT_VALUES].data)
         return NULL;
@@ -349,9 +362,9 @@ decode_fixed(struct decoding *c)
         return r;
     if (c->is.kind == FMT_KIND_BIT)
         return decode_bools(c);
-    r = place_numbers(c, c->present, &values);
+    r = place_numbers(c, c->present * row_values(c), &values);
     if (r == 0)
-        spread(c, values, c->size);
+        spread(c, values, (size_t)row_values(c) * c->size);
     return r;
 }
 
@@ -382,7 +395,8 @@ overflow_count(const struct decoding *c)
     return s->data ? s->count : 0;
 }
 
-/* Bytes of one element in values and indices together. */
+/* Bytes of one element in values and indices together; what those of an out-of-line value are a
+ * multiple of. */
 static size_t
 elem_bytes(const struct decoding *c)
 {
@@ -565,24 +579,38 @@ overflow_merge(const struct decoding *c, uint8_t *values, uint8_t *indices, uint
 
 /* -------------------------------------------------------------------- lengths become offsets */
 
-/* Turn n lengths, null rows' zeros included, into the offsets behind value0. */
+/* Turn n lengths, null rows' zeros included, into the offsets behind start. They must add up to
+ * sum. */
 static int
-lengths_sum(const struct decoding *c, uint32_t *lens, uint32_t n)
+lengths_sum(const struct decoding *c, uint32_t *lens, uint64_t n, uint64_t start, uint64_t sum)
 {
     int32_t *ends = (int32_t *)(void *)lens;
-    uint64_t end = c->value, limit = c->value + c->page_values;
+    uint64_t end = start, limit = start + sum;
 
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         end += lens[i];
         if (end > limit)
             return base_fail(c->err, SHARD_ECORRUPT, "lengths exceed the %" PRIu64 " of the page",
-                             c->page_values);
+                             sum);
         ends[i] = (int32_t)end;
     }
     if (end != limit)
         return base_fail(c->err, SHARD_ECORRUPT, "lengths add up to %" PRIu64 " instead of %" PRIu64,
-                         end - c->value, c->page_values);
+                         end - start, sum);
     return 0;
+}
+
+/* LENGTHS into the page's part of the offsets, which are not summed up yet. */
+static int
+take_lengths(struct decoding *c)
+{
+    uint32_t *lens = (uint32_t *)(void *)c->d->offsets.data + c->row + 1;
+    int r = fmt_ints_all(&c->in.streams[FMT_ROLE_LENGTHS], sizeof(*lens), true, false, c->present,
+                         lens, c->err);
+
+    if (r == 0)
+        spread(c, lens, sizeof(*lens));
+    return r;
 }
 
 /* LENGTHS and OVERFLOW into the page's part of the offsets. *ret_inline: elements in the page. */
@@ -590,28 +618,24 @@ static int
 decode_lengths(struct decoding *c, uint64_t *ret_inline)
 {
     uint32_t *lens = (uint32_t *)(void *)c->d->offsets.data + c->row + 1;
-    const uint32_t n = c->in.n_rows;
     uint64_t n_over = 0;
-    int r = fmt_ints_all(&c->in.streams[FMT_ROLE_LENGTHS], sizeof(*lens), true, false, c->present,
-                         lens, c->err);
+    int r = take_lengths(c);
 
-    if (r < 0)
-        return r;
-    spread(c, lens, sizeof(*lens));
-    r = overflow_lengths(c, lens, &n_over);
+    if (r == 0)
+        r = overflow_lengths(c, lens, &n_over);
     if (r < 0)
         return r;
     if (n_over > c->page_values)
         return base_fail(c->err, SHARD_ECORRUPT, "out-of-line values exceed the page");
     *ret_inline = c->page_values - n_over;
-    return lengths_sum(c, lens, n);
+    return lengths_sum(c, lens, c->in.n_rows, c->value, c->page_values);
 }
 
 /* ------------------------------------------------------------------------------------ strings */
 
-/* Offsets of the dictionary's entries into d->dict_offsets. */
+/* Offsets of the dictionary's entries into d->dict_offsets. n_strings: of the page. */
 static int
-decode_dict_lengths(struct decoding *c)
+decode_dict_lengths(struct decoding *c, uint64_t n_strings)
 {
     const struct fmt_stream_in *lengths = &c->in.streams[FMT_ROLE_DICT_LENGTHS];
     const struct fmt_stream_in *bytes = &c->in.streams[FMT_ROLE_DICT_BYTES];
@@ -621,9 +645,9 @@ decode_dict_lengths(struct decoding *c)
     uint32_t *offsets;
     int r;
 
-    if (n > c->in.n_rows)
-        return base_fail(c->err, SHARD_ECORRUPT, "dictionary of %" PRIu32 " for %" PRIu32 " rows",
-                         n, c->in.n_rows);
+    if (n > n_strings)
+        return base_fail(c->err, SHARD_ECORRUPT, "dictionary of %" PRIu32 " for %" PRIu64 " strings",
+                         n, n_strings);
     if (bytes->encoding != FMT_ENC_PLAIN || bytes->size != 1 || bytes->count != bytes->len)
         return base_fail(c->err, SHARD_ECORRUPT, "dictionary bytes are broken");
     if (room(c, b, ((uint64_t)n + 1) * sizeof(*offsets)) < 0)
@@ -642,27 +666,36 @@ decode_dict_lengths(struct decoding *c)
     return r;
 }
 
-/* Lengths of the rows, by their codes, as offsets. */
+/* Lengths of n strings, by their codes. */
 static int
-dict_offsets(struct decoding *c)
+dict_lengths(struct decoding *c, uint64_t n, uint32_t *lens)
 {
     const uint32_t *entry = (const uint32_t *)(const void *)c->d->dict_offsets.data;
-    uint32_t *lens = (uint32_t *)(void *)c->d->offsets.data + c->row + 1, codes[FMT_FOR_BLOCK];
     const uint32_t n_entries = c->in.streams[FMT_ROLE_DICT_LENGTHS].count;
+    uint32_t codes[FMT_FOR_BLOCK];
     struct fmt_ints_reader rd;
-    uint32_t row = 0;
     int r = fmt_ints_open(&rd, &c->in.streams[FMT_ROLE_CODES], sizeof(uint32_t), true, false,
-                          c->present, c->err);
+                          (size_t)n, c->err);
 
     while (r >= 0 && rd.left) {
         r = codes_next(&rd, n_entries, codes, c->err);
-        for (int i = 0; i < r; i++, row++)
-            lens[row] = entry[codes[i] + 1] - entry[codes[i]];
+        for (int i = 0; i < r; i++)
+            *lens++ = entry[codes[i] + 1] - entry[codes[i]];
     }
+    return r < 0 ? r : 0;
+}
+
+/* Offsets of the rows of the page, by their codes. */
+static int
+dict_offsets(struct decoding *c)
+{
+    uint32_t *lens = (uint32_t *)(void *)c->d->offsets.data + c->row + 1;
+    int r = dict_lengths(c, c->present, lens);
+
     if (r < 0)
         return r;
     spread(c, lens, sizeof(*lens));
-    return lengths_sum(c, lens, c->in.n_rows);
+    return lengths_sum(c, lens, c->in.n_rows, c->value, c->page_values);
 }
 
 /* Copy len bytes, SHORT_COPY at a time where there is room to read so many. What is written behind
@@ -676,16 +709,17 @@ copy_short(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t *src_end)
         memcpy(dst, src, len);
 }
 
-/* The rows' bytes, by their codes. Offsets are done, so codes and room are known to be good. */
+/* The bytes of n strings, by their codes. Their offsets are done, so codes and room are known to be
+ * good. */
 static int
-dict_copy(struct decoding *c, uint8_t *dst)
+dict_copy(struct decoding *c, uint64_t n, uint8_t *dst)
 {
     const uint32_t *entry = (const uint32_t *)(const void *)c->d->dict_offsets.data;
     const uint8_t *dict = c->in.streams[FMT_ROLE_DICT_BYTES].data;
     uint32_t codes[FMT_FOR_BLOCK];
     struct fmt_ints_reader rd;
     int r = fmt_ints_open(&rd, &c->in.streams[FMT_ROLE_CODES], sizeof(uint32_t), true, false,
-                          c->present, c->err);
+                          (size_t)n, c->err);
 
     while (r >= 0 && rd.left) {
         r = fmt_ints_next(&rd, codes, c->err);
@@ -699,6 +733,18 @@ dict_copy(struct decoding *c, uint8_t *dst)
     return r < 0 ? r : 0;
 }
 
+/* BYTES of a page with a dictionary: none, but n in all that the codes give. */
+static int
+dict_bytes_expect(const struct decoding *c, uint64_t n)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_BYTES];
+
+    if (s->count != n || s->len != 0)
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bytes instead of %" PRIu64, s->count,
+                         n);
+    return 0;
+}
+
 static int
 decode_string_dict(struct decoding *c)
 {
@@ -709,17 +755,30 @@ decode_string_dict(struct decoding *c)
 
     if (r < 0)
         return r;
-    if (c->in.streams[FMT_ROLE_BYTES].count != c->page_values ||
-        c->in.streams[FMT_ROLE_BYTES].len != 0)
-        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bytes instead of %" PRIu64,
-                         c->in.streams[FMT_ROLE_BYTES].count, c->page_values);
-    r = decode_dict_lengths(c);
+    r = decode_dict_lengths(c, c->present);
+    if (r == 0)
+        r = dict_bytes_expect(c, c->page_values);
     if (r == 0)
         r = dict_offsets(c);
     if (r < 0)
         return r;
     dst = values_at(c);
-    return dst == NULL ? -ENOMEM : dict_copy(c, dst);
+    return dst == NULL ? -ENOMEM : dict_copy(c, c->present, dst);
+}
+
+/* BYTES as they are: n of them, PLAIN. */
+static int
+bytes_expect(const struct decoding *c, uint64_t n)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_BYTES];
+
+    if (s->encoding != FMT_ENC_PLAIN)
+        return base_fail(c->err, SHARD_EUNSUPPORTED, "encoding %s of the stream of bytes",
+                         fmt_encoding_name((enum fmt_encoding)s->encoding));
+    if (s->size != 1 || s->count != s->len || s->len != n)
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bytes instead of %" PRIu64, s->len,
+                         n);
+    return 0;
 }
 
 static int
@@ -736,14 +795,10 @@ decode_strings(struct decoding *c)
                         c->err);
     if (r == 0)
         r = decode_lengths(c, &n_inline);
+    if (r == 0)
+        r = bytes_expect(c, n_inline);
     if (r < 0)
         return r;
-    if (s->encoding != FMT_ENC_PLAIN)
-        return base_fail(c->err, SHARD_EUNSUPPORTED, "encoding %s of the stream of bytes",
-                         fmt_encoding_name((enum fmt_encoding)s->encoding));
-    if (s->size != 1 || s->count != s->len || s->len != n_inline)
-        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bytes instead of %" PRIu64, s->len,
-                         n_inline);
     c->in_place = in_place(c, s, c->page_values);
     if (c->in_place)
         return 0;
@@ -816,21 +871,276 @@ decode_lists(struct decoding *c)
     return r == 0 && sparse ? check_indices(c) : r;
 }
 
+/* ----------------------------------------------------------------------------- lists of strings */
+
+/* Room for the page's part of the lengths of strings, behind the 0 of the first offset; NULL on lack
+ * of memory. Of a single page it is known how many there are; else there are no more than all the
+ * chunk's bytes leave room for. */
+static uint32_t *
+elem_lengths_at(struct decoding *c)
+{
+    struct base_buf *b = &c->d->elem_offsets;
+    const uint64_t most = c->one_page ? c->page_values * sizeof(int32_t) : c->n_bytes;
+
+    if (c->row == 0) {
+        if (room(c, b, most + sizeof(int32_t)) < 0)
+            return NULL;
+        memset(b->data, 0, sizeof(int32_t));
+    }
+    return (uint32_t *)(void *)b->data + c->value + 1;
+}
+
+/* Where the page's bytes go; NULL on lack of memory. */
+static uint8_t *
+elem_bytes_at(struct decoding *c, uint64_t page_bytes)
+{
+    struct base_buf *b = &c->d->values;
+    const uint64_t len = c->one_page ? page_bytes : c->n_bytes;
+
+    if (c->row == 0 && room(c, b, len) < 0)
+        return NULL;
+    b->len = (size_t)len;
+    return b->data + c->byte;
+}
+
+/* LENGTHS, and how many strings and bytes the page has with and without out-of-line rows, whose
+ * lengths are theirs, too. */
+struct strings_count {
+    uint64_t n_inline, bytes, bytes_inline; /* strings; bytes of strings */
+};
+
+static int
+count_strings(struct decoding *c, struct strings_count *ret)
+{
+    uint32_t *lens = (uint32_t *)(void *)c->d->offsets.data + c->row + 1;
+    uint64_t n = 0, n_over = 0, over = 0, left = c->page->data_len;
+    int64_t last_row = -1;
+    int r = take_lengths(c);
+
+    if (r == 0)
+        r = overflow_stream_check(c);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < c->in.n_rows; i++)
+        n += lens[i];
+    left -= (uint64_t)c->in.n_rows * sizeof(int32_t); /* count_values() has looked at that */
+    if (n > left / sizeof(int32_t))
+        return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu64 " strings in %" PRIu64 " bytes of data",
+                         n, c->page->data_len);
+    left -= n * sizeof(int32_t);
+    for (uint32_t i = 0; i < overflow_count(c); i++) {
+        const struct overflow o = overflow_load(c, i);
+
+        r = overflow_check(c, &o, last_row);
+        if (r < 0)
+            return r;
+        if (o.len / sizeof(uint32_t) < lens[o.row] ||
+            o.len - lens[o.row] * sizeof(uint32_t) > left - over)
+            return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " strings of row %" PRIu32
+                             " in %" PRIu64 " bytes", lens[o.row], o.row, o.len);
+        n_over += lens[o.row];
+        over += o.len - lens[o.row] * sizeof(uint32_t);
+        last_row = o.row;
+    }
+    c->page_values = n;
+    c->n_values += n;
+    *ret = (struct strings_count){n - n_over, left, left - over};
+    return lengths_sum(c, lens, c->in.n_rows, c->value, n);
+}
+
+static uint64_t
+sum_lengths(const uint32_t *lens, uint64_t n)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < n; i++)
+        sum += lens[i];
+    return sum;
+}
+
+/* As overflow_merge(): lengths and bytes of inline strings stand packed at the end of the page's
+ * parts, and both move to the front while the others are put between them. */
+static int
+strings_merge(const struct decoding *c, const struct strings_count *count, uint32_t *lens,
+              uint8_t *bytes)
+{
+    const int32_t *ends = (const int32_t *)(const void *)c->d->offsets.data + c->row + 1;
+    uint32_t *from_lens = lens + (c->page_values - count->n_inline);
+    uint8_t *from = bytes + (count->bytes - count->bytes_inline);
+    const uint32_t n = overflow_count(c);
+    uint32_t row = 0;
+    int r = 0;
+
+    for (uint32_t i = 0; i <= n && r == 0; i++) {
+        const struct overflow o = i < n ? overflow_load(c, i) : (struct overflow){.row = 0};
+        const uint32_t to = i < n ? o.row : c->in.n_rows;
+        const uint64_t k = (uint64_t)(ends[(int64_t)to - 1] - ends[(int64_t)row - 1]);
+        const uint64_t len = sum_lengths(from_lens, k);
+        uint64_t n_over, over;
+        struct sink s;
+
+        memmove(lens, from_lens, k * sizeof(*lens));
+        memmove(bytes, from, len);
+        lens += k;
+        from_lens += k;
+        bytes += len;
+        from += len;
+        if (i == n)
+            break;
+        n_over = (uint64_t)(ends[o.row] - ends[(int64_t)o.row - 1]);
+        over = o.len - n_over * sizeof(*lens);
+        s = (struct sink){{(uint8_t *)lens, bytes}, {n_over * sizeof(*lens), over}};
+        r = overflow_fetch(c, &o, &s);
+        if (r == 0 && sum_lengths(lens, n_over) != over)
+            r = base_fail(c->err, SHARD_ECORRUPT, "lengths of the strings of row %" PRIu32
+                          " do not add up to %" PRIu64, o.row, over);
+        lens += n_over;
+        bytes += over;
+        row = o.row + 1;
+    }
+    return r;
+}
+
+static int
+decode_strings_plain(struct decoding *c, const struct strings_count *count)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_BYTES];
+    uint32_t *lens = elem_lengths_at(c), *inlined;
+    uint8_t *dst;
+    int r;
+
+    if (lens == NULL)
+        return -ENOMEM;
+    inlined = lens + (c->page_values - count->n_inline);
+    r = fmt_ints_all(&c->in.streams[FMT_ROLE_ELEM_LENGTHS], sizeof(*lens), true, false,
+                     (size_t)count->n_inline, inlined, c->err);
+    if (r == 0)
+        r = bytes_expect(c, count->bytes_inline);
+    if (r < 0)
+        return r;
+    if (sum_lengths(inlined, count->n_inline) != count->bytes_inline)
+        return base_fail(c->err, SHARD_ECORRUPT, "lengths of strings do not add up to %" PRIu64,
+                         count->bytes_inline);
+    c->in_place = overflow_count(c) ? NULL : in_place(c, s, count->bytes);
+    if (c->in_place == NULL) {
+        dst = elem_bytes_at(c, count->bytes);
+        if (dst == NULL)
+            return -ENOMEM;
+        memcpy(dst + (count->bytes - count->bytes_inline), s->data, s->len);
+        if (overflow_count(c))
+            r = strings_merge(c, count, lens, dst);
+    }
+    return r < 0 ? r : lengths_sum(c, lens, c->page_values, c->byte, count->bytes);
+}
+
+static int
+decode_strings_dict(struct decoding *c, const struct strings_count *count)
+{
+    uint32_t *lens = elem_lengths_at(c);
+    uint8_t *dst;
+    int r;
+
+    if (lens == NULL)
+        return -ENOMEM;
+    r = decode_dict_lengths(c, c->page_values);
+    if (r == 0)
+        r = dict_bytes_expect(c, count->bytes);
+    if (r == 0)
+        r = dict_lengths(c, c->page_values, lens);
+    if (r == 0)
+        r = lengths_sum(c, lens, c->page_values, c->byte, count->bytes);
+    if (r < 0)
+        return r;
+    dst = elem_bytes_at(c, count->bytes);
+    return dst == NULL ? -ENOMEM : dict_copy(c, c->page_values, dst);
+}
+
+static int
+decode_string_lists(struct decoding *c)
+{
+    const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_BYTES];
+    const bool dict = s->data && s->encoding == FMT_ENC_DICT;
+    struct strings_count count = {0};
+    int r = dict ? fmt_page_expect(&c->in, ROLE(LENGTHS) | ROLE(BYTES) | ROLE(DICT_LENGTHS) |
+                                               ROLE(DICT_BYTES) | ROLE(CODES),
+                                   ROLE(VALIDITY), c->err)
+                 : fmt_page_expect(&c->in, ROLE(LENGTHS) | ROLE(BYTES) | ROLE(ELEM_LENGTHS),
+                                   ROLE(VALIDITY) | ROLE(OVERFLOW), c->err);
+
+    if (r == 0)
+        r = count_strings(c, &count);
+    if (r == 0)
+        r = dict ? decode_strings_dict(c, &count) : decode_strings_plain(c, &count);
+    if (r == 0)
+        c->byte += count.bytes;
+    return r;
+}
+
+/* ------------------------------------------------------------------------------------- tensors */
+
+/* Rows that are too large for a page: each is out of line, or null. */
+static int
+decode_large_tensors(struct decoding *c)
+{
+    const uint64_t len = (uint64_t)c->width * c->size;
+    uint8_t *dst = values_at(c);
+    int64_t last_row = -1;
+    uint32_t next = 0;
+    int r = fmt_page_expect(&c->in, 0, ROLE(VALIDITY) | ROLE(OVERFLOW), c->err);
+
+    if (r == 0)
+        r = overflow_stream_check(c);
+    if (r == 0 && dst == NULL)
+        r = -ENOMEM;
+    for (uint32_t row = 0; row < c->in.n_rows && r == 0; row++, dst += len) {
+        struct overflow o = {.row = UINT32_MAX};
+        struct sink s = {{dst, NULL}, {(size_t)len, 0}};
+
+        if (row_is_null(c, row)) {
+            memset(dst, 0, (size_t)len);
+            continue;
+        }
+        if (next < overflow_count(c))
+            o = overflow_load(c, next++);
+        if (o.row != row || o.len != len)
+            return base_fail(c->err, SHARD_ECORRUPT, "row %" PRIu32 " has no %" PRIu64 " bytes", row,
+                             len);
+        r = overflow_check(c, &o, last_row);
+        if (r == 0)
+            r = overflow_fetch(c, &o, &s);
+        last_row = row;
+    }
+    if (r == 0 && next != overflow_count(c))
+        r = base_fail(c->err, SHARD_ECORRUPT, "out-of-line values of no row");
+    return r;
+}
+
+static int
+decode_tensors(struct decoding *c)
+{
+    return fmt_tensor_outside(c->width, c->size) ? decode_large_tensors(c) : decode_fixed(c);
+}
+
 /* ---------------------------------------------------------------------------------- the chunk */
 
-/* Values in data_len raw bytes of n rows; false where they do not go up. */
+/* Values in data_len raw bytes of n rows; false where they do not go up. Of lists of strings only
+ * the page knows: 0. */
 static bool
 count_values(const struct decoding *c, uint64_t data_len, uint64_t n, uint64_t *ret)
 {
     const size_t each = c->size ? elem_bytes(c) : 1;
 
     if (!c->is.offsets) {
-        *ret = n;
-        return data_len == n * each;
+        *ret = n * row_values(c);
+        return data_len == *ret * each;
     }
     if (data_len < n * sizeof(int32_t))
         return false;
     data_len -= n * sizeof(int32_t);
+    if (c->is.kind == FMT_KIND_STRINGS) {
+        *ret = 0;
+        return true;
+    }
     *ret = data_len / each;
     return data_len % each == 0;
 }
@@ -922,8 +1232,12 @@ decode_page(struct decoding *c, const uint8_t *stored)
     case FMT_KIND_SPARSE:
         r = decode_lists(c);
         break;
-    case FMT_KIND_TENSOR:
     case FMT_KIND_STRINGS:
+        r = decode_string_lists(c);
+        break;
+    case FMT_KIND_TENSOR:
+        r = decode_tensors(c);
+        break;
     case FMT_KIND_UNKNOWN: /* refused before */
         break;
     }
@@ -943,6 +1257,7 @@ decoding_begin(struct decoding *c, const struct fmt_page *pages, uint32_t n_page
 
     c->is = fmt_field_type(c->field);
     c->size = c->is.size;
+    c->width = fmt_field_width(c->field);
     c->one_page = n_pages == 1;
     base_buf_reset(&c->d->far);
     for (uint32_t i = 0; i < n_pages; i++) {
@@ -952,8 +1267,7 @@ decoding_begin(struct decoding *c, const struct fmt_page *pages, uint32_t n_page
         data_len += pages[i].data_len - far;
         row += pages[i].n_rows;
     }
-    if (c->is.kind == FMT_KIND_UNKNOWN || c->is.kind == FMT_KIND_TENSOR ||
-        c->is.kind == FMT_KIND_STRINGS)
+    if (c->is.kind == FMT_KIND_UNKNOWN)
         return base_fail(c->err, SHARD_EUNSUPPORTED, "type %s, which this build lacks",
                          shard_field_type_name(c->field, name));
     if (data_len > FMT_CHUNK_DATA_MAX)
@@ -966,6 +1280,7 @@ decoding_begin(struct decoding *c, const struct fmt_page *pages, uint32_t n_page
     base_buf_reset(&c->d->indices);
     base_buf_reset(&c->d->values);
     if (c->is.offsets) {
+        c->n_bytes = data_len - c->n_rows * sizeof(int32_t);
         if (room(c, &c->d->offsets, (c->n_rows + 1) * sizeof(int32_t)) < 0)
             return -ENOMEM;
         memset(c->d->offsets.data, 0, sizeof(int32_t));
@@ -981,6 +1296,7 @@ decoding_array(const struct decoding *c, struct shard_array *ret)
 
     *ret = (struct shard_array){.type = c->field->type,
                                 .elem = c->field->elem,
+                                .width = c->width,
                                 .n_rows = c->n_rows,
                                 .n_nulls = c->n_nulls,
                                 .n_values = c->n_values,
@@ -996,6 +1312,8 @@ decoding_array(const struct decoding *c, struct shard_array *ret)
         ret->n_far = (uint32_t)(d->far.len / sizeof(*ret->far));
         ret->far = (const void *)d->far.data;
     }
+    if (c->is.kind == FMT_KIND_STRINGS)
+        ret->elem_offsets = c->n_rows ? (const void *)d->elem_offsets.data : (const void *)nothing;
     if (c->is.kind == FMT_KIND_SPARSE)
         ret->indices = d->indices.len ? (const void *)d->indices.data : (const void *)nothing;
 }
@@ -1062,6 +1380,8 @@ decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column, uint3
         out_of_line |= pages[i].data_len > FMT_INLINE_MAX; /* as one such value is longer */
     }
     data = BASE_MIN(data, FMT_CHUNK_DATA_MAX); /* more is refused */
+    if (n > 1 && fmt_field_type(&f->schema.fields[column]).kind == FMT_KIND_STRINGS)
+        data *= 2; /* how much of it is lengths shows only later: either has room for all */
     if (out_of_line && f->piece_first[group + 1] > f->piece_first[group])
         pieces = 2 * (uint64_t)FMT_INLINE_MAX;
     /* Buffers: page, values with offsets and indices, dictionary offsets, validity; and slack. */

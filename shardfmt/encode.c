@@ -304,15 +304,18 @@ take_present(struct fmt_encoder *e, const struct shard_array *a, const void *row
     return e->present.data;
 }
 
+/* Numbers, so many per row. */
 static int
 encode_fixed(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
-             uint32_t present)
+             uint32_t present, uint32_t width)
 {
-    struct numbers v = {.n = present};
+    struct numbers v = {.n = (size_t)present * width};
+    size_t row_size;
 
     numbers_kind(&v, fmt_type_of(a->type, a->elem));
-    v.values = take_present(e, a, (const uint8_t *)a->values + row0 * v.kind.size, v.kind.size,
-                            row0, n, present);
+    row_size = width * v.kind.size;
+    v.values = take_present(e, a, (const uint8_t *)a->values + row0 * row_size, row_size, row0, n,
+                            present);
     return v.values == NULL ? -ENOMEM : put_numbers(e, &v);
 }
 
@@ -329,6 +332,31 @@ encode_bits(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, u
     return put_bits(e, FMT_ROLE_VALUES, e->present.data, 0, present);
 }
 
+/* ----------------------------------------------------------------------- out-of-line values */
+
+/* Out-of-line rows, if any: where their pieces are. */
+static int
+put_overflow(struct fmt_encoder *e, uint64_t row0, const struct fmt_overflow *over,
+             uint32_t n_over)
+{
+    uint8_t *p;
+
+    if (n_over == 0)
+        return 0;
+    p = put_arena(e, FMT_ROLE_OVERFLOW, FMT_ENC_PLAIN, FMT_OVERFLOW_ENTRY, n_over,
+                  (size_t)n_over * FMT_OVERFLOW_ENTRY);
+    if (p == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n_over; i++, p += FMT_OVERFLOW_ENTRY) {
+        base_store_le32(p, (uint32_t)(over[i].row - row0));
+        base_store_le32(p + 4, over[i].first);
+        base_store_le64(p + 8, over[i].len);
+        base_store_le32(p + 16, over[i].n_pieces);
+        base_store_le32(p + 20, 0);
+    }
+    return 0;
+}
+
 /* ----------------------------------------------------------------------------------- strings */
 
 static size_t
@@ -337,10 +365,10 @@ row_len(const struct shard_array *a, uint64_t row)
     return (size_t)(a->offsets[row + 1] - a->offsets[row]);
 }
 
-/* Lengths of the rows, 0 where the value stands out of line, into e->lengths. */
+/* Lengths of the rows, 0 where the value stands out of line, as the stream of that role. */
 static int
-take_lengths(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
-             uint32_t present, const struct fmt_overflow *over, uint32_t n_over)
+take_lengths(struct fmt_encoder *e, enum fmt_role role, const struct shard_array *a, uint64_t row0,
+             uint32_t n, uint32_t present, const struct fmt_overflow *over, uint32_t n_over)
 {
     const uint32_t *squeezed;
     uint32_t *len;
@@ -354,7 +382,7 @@ take_lengths(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, 
     for (uint32_t i = 0; i < n_over; i++)
         len[over[i].row - row0] = 0;
     squeezed = take_present(e, a, len, sizeof(*len), row0, n, present);
-    return squeezed ? put_u32s(e, FMT_ROLE_LENGTHS, squeezed, present) : -ENOMEM;
+    return squeezed ? put_u32s(e, role, squeezed, present) : -ENOMEM;
 }
 
 /* The elements of size bytes of the rows, those of out-of-line rows left out: in place, or copied
@@ -474,14 +502,14 @@ encode_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0
         if (r != 0)
             return r < 0 ? r : 0;
     }
-    r = take_lengths(e, a, row0, n, present, over, n_over);
+    r = take_lengths(e, FMT_ROLE_LENGTHS, a, row0, n, present, over, n_over);
     if (r < 0)
         return r;
     bytes = take_inline(&e->inlined, a, a->values, 1, row0, n, over, n_over, &n_bytes);
     if (bytes == NULL)
         return -ENOMEM;
     put_ext(e, FMT_ROLE_BYTES, 1, n_bytes, bytes, n_bytes);
-    return 0;
+    return put_overflow(e, row0, over, n_over);
 }
 
 /* ------------------------------------------------------------------------- lists and sparse */
@@ -492,7 +520,7 @@ encode_lists(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, 
 {
     const struct fmt_type t = fmt_type_of(a->type, a->elem);
     struct numbers v = {0};
-    int r = take_lengths(e, a, row0, n, present, over, n_over);
+    int r = take_lengths(e, FMT_ROLE_LENGTHS, a, row0, n, present, over, n_over);
 
     if (r < 0)
         return r;
@@ -509,33 +537,90 @@ encode_lists(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, 
             return r;
     }
     v.values = take_inline(&e->inlined, a, a->values, v.kind.size, row0, n, over, n_over, &v.n);
-    return v.values == NULL ? -ENOMEM : put_numbers(e, &v);
+    if (v.values == NULL)
+        return -ENOMEM;
+    r = put_numbers(e, &v);
+    return r < 0 ? r : put_overflow(e, row0, over, n_over);
 }
 
-/* Out-of-line rows: where their pieces are. */
-static int
-put_overflow(struct fmt_encoder *e, uint64_t row0, const struct fmt_overflow *over,
-             uint32_t n_over)
+/* The strings of a list<string> as rows of their own. */
+static struct shard_array
+strings_of(const struct shard_array *a)
 {
-    uint8_t *p = put_arena(e, FMT_ROLE_OVERFLOW, FMT_ENC_PLAIN, FMT_OVERFLOW_ENTRY, n_over,
-                           (size_t)n_over * FMT_OVERFLOW_ENTRY);
+    return (struct shard_array){.type = SHARD_TYPE_STRING,
+                                .n_rows = a->n_values,
+                                .n_values = (uint64_t)a->elem_offsets[a->n_values],
+                                .offsets = a->elem_offsets,
+                                .values = a->values};
+}
 
-    if (p == NULL)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < n_over; i++, p += FMT_OVERFLOW_ENTRY) {
-        base_store_le32(p, (uint32_t)(over[i].row - row0));
-        base_store_le32(p + 4, over[i].first);
-        base_store_le64(p + 8, over[i].len);
-        base_store_le32(p + 16, over[i].n_pieces);
-        base_store_le32(p + 20, 0);
+/* Copy the strings of rows [row0, row0 + n) but for those of out-of-line rows: their lengths to
+ * e->lengths, their bytes to e->inlined. */
+static int
+inline_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+               const struct fmt_overflow *over, uint32_t n_over)
+{
+    const int32_t *ends = a->elem_offsets;
+    const uint8_t *bytes = a->values;
+    uint64_t row = row0;
+
+    base_buf_reset(&e->lengths);
+    base_buf_reset(&e->inlined);
+    for (uint32_t i = 0; i <= n_over; i++) {
+        const uint64_t to = i < n_over ? over[i].row : row0 + n;
+        const int32_t v0 = a->offsets[row], v1 = a->offsets[to];
+
+        if (base_buf_reserve(&e->lengths, (size_t)(v1 - v0) * sizeof(uint32_t)) < 0 ||
+            base_buf_append(&e->inlined, bytes + ends[v0], (size_t)(ends[v1] - ends[v0])) < 0)
+            return -ENOMEM;
+        for (int32_t v = v0; v < v1; v++)
+            base_buf_put(&e->lengths, &(const uint32_t){(uint32_t)(ends[v + 1] - ends[v])},
+                         sizeof(uint32_t));
+        row = to + 1;
     }
     return 0;
+}
+
+/* Lists of strings: LENGTHS count strings, of out-of-line rows, too. */
+static int
+encode_string_lists(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+                    uint32_t present, const struct fmt_overflow *over, uint32_t n_over)
+{
+    const struct shard_array strings = strings_of(a);
+    const uint64_t v0 = (uint64_t)a->offsets[row0];
+    const uint32_t n_values = (uint32_t)((uint64_t)a->offsets[row0 + n] - v0);
+    size_t n_bytes;
+    int r = take_lengths(e, FMT_ROLE_LENGTHS, a, row0, n, present, NULL, 0);
+
+    if (r == 0 && n_over == 0 && !e->opts->plain_only) {
+        r = encode_string_dict(e, &strings, v0, n_values, n_values);
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
+    if (r < 0)
+        return r;
+    if (n_over == 0) {
+        n_bytes = (size_t)(strings.offsets[v0 + n_values] - strings.offsets[v0]);
+        put_ext(e, FMT_ROLE_BYTES, 1, n_bytes,
+                (const uint8_t *)strings.values + strings.offsets[v0], n_bytes);
+        return take_lengths(e, FMT_ROLE_ELEM_LENGTHS, &strings, v0, n_values, n_values, NULL,
+                            0);
+    }
+    r = inline_strings(e, a, row0, n, over, n_over);
+    if (r < 0)
+        return r;
+    put_ext(e, FMT_ROLE_BYTES, 1, e->inlined.len, e->inlined.data, e->inlined.len);
+    r = put_overflow(e, row0, over, n_over);
+    return r < 0 ? r
+                 : put_u32s(e, FMT_ROLE_ELEM_LENGTHS, (const uint32_t *)(void *)e->lengths.data,
+                            e->lengths.len / sizeof(uint32_t));
 }
 
 int
 fmt_encode_page(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
                 const struct fmt_overflow *over, uint32_t n_over)
 {
+    const struct fmt_type t = fmt_type_of(a->type, a->elem);
     const uint32_t present = a->validity ? (uint32_t)fmt_bits_count(a->validity, row0, n) : n;
     int r = 0;
 
@@ -546,12 +631,18 @@ fmt_encode_page(struct fmt_encoder *e, const struct shard_array *a, uint64_t row
         r = put_bits(e, FMT_ROLE_VALIDITY, a->validity, row0, n);
     if (r < 0)
         return r;
-    switch (fmt_type_of(a->type, a->elem).kind) {
+    switch (t.kind) {
     case FMT_KIND_BIT:
         r = encode_bits(e, a, row0, n, present);
         break;
     case FMT_KIND_NUMBER:
-        r = encode_fixed(e, a, row0, n, present);
+        r = encode_fixed(e, a, row0, n, present, 1);
+        break;
+    case FMT_KIND_TENSOR:
+        if (fmt_tensor_outside(a->width, t.size))
+            r = put_overflow(e, row0, over, n_over);
+        else
+            r = encode_fixed(e, a, row0, n, present, a->width);
         break;
     case FMT_KIND_BYTES:
         r = encode_strings(e, a, row0, n, present, over, n_over);
@@ -560,14 +651,13 @@ fmt_encode_page(struct fmt_encoder *e, const struct shard_array *a, uint64_t row
     case FMT_KIND_SPARSE:
         r = encode_lists(e, a, row0, n, present, over, n_over);
         break;
-    case FMT_KIND_TENSOR:
     case FMT_KIND_STRINGS:
+        r = encode_string_lists(e, a, row0, n, present, over, n_over);
+        break;
     case FMT_KIND_UNKNOWN: /* fmt_image_encode() has refused it */
         break;
     }
     if (present == 0)
         e->n_distinct = 0;
-    if (r == 0 && n_over)
-        r = put_overflow(e, row0, over, n_over);
     return r < 0 ? r : page_assemble(e, n);
 }

@@ -9,6 +9,7 @@
 
 #include "lib/arith.h"
 #include "lib/compiler.h"
+#include "lib/endian.h"
 #include "lib/fail.h"
 #include "lib/hash.h"
 #include "shardfmt/bits.h"
@@ -131,24 +132,61 @@ put_pieces(struct imaging *g, const uint8_t *data, size_t len)
     return r;
 }
 
-/* The value of a row that is too long for a page. A sparse vector's indices and values are cut
- * separately. */
+/* The lengths of n strings that end at ends[1], ends[2], ... */
+static int
+put_length_pieces(struct imaging *g, const int32_t *ends, size_t n)
+{
+    struct base_buf lens = {0};
+    const size_t most = FMT_INLINE_MAX / sizeof(uint32_t);
+    int r = base_buf_reserve_exact(&lens, BASE_MIN(n, most) * sizeof(uint32_t));
+
+    for (size_t i = 0; i < n && r == 0;) {
+        const size_t k = BASE_MIN(n - i, most);
+
+        for (size_t j = 0; j < k; j++)
+            base_store_le32(lens.data + j * sizeof(uint32_t),
+                            (uint32_t)(ends[i + j + 1] - ends[i + j]));
+        r = put_piece(g, lens.data, k * sizeof(uint32_t));
+        i += k;
+    }
+    base_buf_done(&lens);
+    return r;
+}
+
+/* Pieces of the n values from v0 on, of a row or tensor; *ret_len: their bytes. What there is two
+ * of (indices and values, lengths and bytes) is cut separately. */
+static int
+put_value(struct imaging *g, const struct shard_array *a, uint64_t v0, uint64_t n,
+          uint64_t *ret_len)
+{
+    const struct fmt_type t = fmt_type_of(a->type, a->elem);
+    uint64_t from = v0 * t.size, len = n * t.size;
+    int r = 0;
+
+    *ret_len = len;
+    if (t.kind == FMT_KIND_SPARSE) {
+        *ret_len += n * sizeof(uint32_t);
+        r = put_pieces(g, (const uint8_t *)(a->indices + v0), n * sizeof(uint32_t));
+    } else if (t.kind == FMT_KIND_STRINGS) {
+        from = (uint64_t)a->elem_offsets[v0];
+        len = (uint64_t)a->elem_offsets[v0 + n] - from;
+        *ret_len = n * sizeof(uint32_t) + len;
+        r = put_length_pieces(g, a->elem_offsets + v0, n);
+    }
+    return r < 0 ? r : put_pieces(g, (const uint8_t *)a->values + from, len);
+}
+
+/* The value of a row that is too long for a page. */
 static int
 put_overflow_row(struct imaging *g, const struct shard_array *a, uint64_t row)
 {
-    const struct fmt_type t = fmt_type_of(a->type, a->elem);
-    const size_t size = t.size, v0 = (size_t)a->offsets[row];
-    const size_t n = (size_t)a->offsets[row + 1] - v0;
-    struct fmt_overflow o = {.row = row, .len = n * size};
+    struct fmt_overflow o = {.row = row};
     const size_t n_before = g->pieces.len;
-    int r = 0;
+    int r = a->offsets
+                ? put_value(g, a, (uint64_t)a->offsets[row],
+                            (uint64_t)(a->offsets[row + 1] - a->offsets[row]), &o.len)
+                : put_value(g, a, row * a->width, a->width, &o.len);
 
-    if (t.kind == FMT_KIND_SPARSE) {
-        o.len += n * sizeof(uint32_t);
-        r = put_pieces(g, (const uint8_t *)(a->indices + v0), n * sizeof(uint32_t));
-    }
-    if (r == 0)
-        r = put_pieces(g, (const uint8_t *)a->values + v0 * size, n * size);
     if (r < 0)
         return r;
     o.first = (uint32_t)(n_before / sizeof(struct fmt_page));
@@ -156,22 +194,40 @@ put_overflow_row(struct imaging *g, const struct shard_array *a, uint64_t row)
     return base_buf_append(&g->overflow, &o, sizeof(o));
 }
 
+/* Whether the value of a row, which is not null, stands out of line. */
+static bool
+row_outside(const struct shard_array *a, struct fmt_type t, uint64_t row)
+{
+    uint64_t v0, n;
+
+    if (t.kind == FMT_KIND_TENSOR)
+        return !fmt_array_is_null(a, row);
+    v0 = (uint64_t)a->offsets[row];
+    n = (uint64_t)a->offsets[row + 1] - v0;
+    if (t.kind == FMT_KIND_STRINGS)
+        return n * sizeof(uint32_t) + (uint64_t)(a->elem_offsets[v0 + n] - a->elem_offsets[v0]) >
+               FMT_INLINE_MAX;
+    return n * (t.size + (t.kind == FMT_KIND_SPARSE ? sizeof(uint32_t) : 0)) > FMT_INLINE_MAX;
+}
+
 static int
 put_overflow_column(struct imaging *g, const struct shard_array *a)
 {
     const struct fmt_type t = fmt_type_of(a->type, a->elem);
-    const size_t size = t.size + (t.kind == FMT_KIND_SPARSE ? sizeof(uint32_t) : 0);
     int r = 0;
 
-    if (!t.offsets || (a->n_values * size <= FMT_INLINE_MAX && a->n_far == 0) ||
-        g->opts->plain_only)
+    if (g->opts->plain_only)
         return 0; /* restricted files have none: a segment may list many row groups in one value */
+    if (t.kind == FMT_KIND_TENSOR ? !fmt_tensor_outside(a->width, t.size)
+                                  : !t.offsets || fmt_array_raw_bytes(a, 0, a->n_rows) <=
+                                                      FMT_INLINE_MAX + sizeof(int32_t))
+        return 0;
     for (uint64_t i = 0; i < a->n_rows && r == 0; i++) {
         const struct shard_far *far = fmt_array_far(a, i);
 
         if (far)
             r = put_spooled(g, far);
-        else if ((size_t)(a->offsets[i + 1] - a->offsets[i]) * size > FMT_INLINE_MAX)
+        else if (row_outside(a, t, i))
             r = put_overflow_row(g, a, i);
     }
     return r;
@@ -179,14 +235,14 @@ put_overflow_column(struct imaging *g, const struct shard_array *a)
 
 /* -------------------------------------------------------------------------------------- pages */
 
-/* How many rows from row0 on make a page: those that fit the limit, but one at least. */
+/* How many rows from row0 on make a page: those that fit the limit, out-of-line values included, but
+ * one at least. So whoever wants one row of a page gets at no more than that. */
 static uint32_t
-page_rows(const struct shard_array *a, uint64_t row0, uint64_t limit,
-          const struct fmt_overflow *over, const struct fmt_overflow *over_end)
+page_rows(const struct shard_array *a, uint64_t row0, uint64_t limit)
 {
     uint64_t bytes = 0, row = row0;
 
-    if (!fmt_type_of(a->type, a->elem).offsets) {
+    if (a->offsets == NULL) {
         const uint64_t k = limit / fmt_array_raw_bytes(a, row0, 1);
 
         return (uint32_t)BASE_MIN(a->n_rows - row0, BASE_MAX(k, 1));
@@ -194,12 +250,7 @@ page_rows(const struct shard_array *a, uint64_t row0, uint64_t limit,
     if (fmt_array_raw_bytes(a, row0, a->n_rows - row0) <= limit)
         return (uint32_t)(a->n_rows - row0);
     for (; row < a->n_rows; row++) {
-        if (over < over_end && over->row == row) {
-            bytes += sizeof(int32_t) + FMT_OVERFLOW_ENTRY;
-            over++;
-        } else {
-            bytes += fmt_array_raw_bytes(a, row, 1);
-        }
+        bytes += fmt_array_raw_bytes(a, row, 1);
         if (bytes > limit && row > row0)
             break;
     }
@@ -236,7 +287,7 @@ put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
         fmt_stats_compute(a, stats);
     g->encoder.used = 0;
     for (uint64_t row = 0; row < a->n_rows;) {
-        const uint32_t n = page_rows(a, row, limit, over, end);
+        const uint32_t n = page_rows(a, row, limit);
         uint32_t n_over = 0;
 
         while (over + n_over < end && over[n_over].row < row + n)
@@ -273,7 +324,7 @@ array_check(const struct shard_field *f, const struct shard_array *a, uint64_t n
     const struct fmt_type t = fmt_field_type(f);
     char name[SHARD_TYPE_NAME_MAX];
 
-    if (t.kind == FMT_KIND_UNKNOWN || t.kind == FMT_KIND_TENSOR || t.kind == FMT_KIND_STRINGS)
+    if (t.kind == FMT_KIND_UNKNOWN)
         return base_fail(err, SHARD_EUNSUPPORTED, "column \"%s\": type %s, which this build lacks",
                          f->name, shard_field_type_name(f, name));
     if (a->type != f->type || a->elem != f->elem || a->width != fmt_field_width(f) ||

@@ -23,6 +23,13 @@ struct fmt_encode_opts {
     bool plain_only;         /* restricted files: encoding plain, no statistics */
 };
 
+/* Whether the rows of a tensor of width elements of size bytes all stand out of line. */
+static inline bool
+fmt_tensor_outside(uint64_t width, size_t size)
+{
+    return width * size > FMT_INLINE_MAX;
+}
+
 /* Where a row group closes by default, raw bytes: clamp(16 KiB x columns, 4 MiB, 64 MiB). */
 uint64_t fmt_group_raw_limit(uint32_t n_columns);
 

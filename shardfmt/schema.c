@@ -207,6 +207,7 @@ fmt_params_read(struct shard_field *f, const uint8_t *params, uint32_t len)
         f->params_len = len;
     } else {
         *f = g;
+        f->params_len = 0;
     }
 }
 

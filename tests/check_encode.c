@@ -24,6 +24,9 @@ static const char *const types[] = {
     "uint8",        "uint16",        "uint32",        "uint64",        "float32",
     "float64",      "string",        "binary",        "list<int8>",    "list<uint16>",
     "list<int32>",  "list<float64>", "list<uint64>",  "sparse<float32>", "sparse<int64>",
+    "float16",      "bfloat16",      "timestamp[s]",  "timestamp[ns]", "list<float16>",
+    "sparse<bfloat16>", "tensor<float32,2,3>", "tensor<uint8,5>", "tensor<bfloat16,1>",
+    "tensor<int64,3,3,3>", "list<string>",
 };
 
 static uint64_t
@@ -68,6 +71,36 @@ append_list(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row)
 }
 
 static int
+append_tensor(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row)
+{
+    uint64_t values[27];
+
+    ck_assert_uint_le(c->width, BASE_ARRAY_LEN(values));
+    for (uint32_t i = 0; i < c->width; i++)
+        memcpy((uint8_t *)values + i * c->is.size, &(uint64_t){number(st, shape, row + i)},
+               c->is.size);
+    return fmt_column_append_tensor(c, values);
+}
+
+static int
+append_strings(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row)
+{
+    const size_t n = shape == CONSTANT ? 2 : shard_util_next(st) % 7;
+    uint32_t lens[6];
+    char text[6 * 40];
+    size_t len = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t v = number(st, shape, row + i);
+
+        lens[i] = (uint32_t)(v % 40);
+        memset(text + len, 'a' + (int)(v % 26), lens[i]);
+        len += lens[i];
+    }
+    return fmt_column_append_strings(c, text, lens, n);
+}
+
+static int
 append_value(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row)
 {
     char text[300];
@@ -84,9 +117,12 @@ append_value(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row)
         for (size_t i = 0; i + 8 <= len && shape == RANDOM; i += 8)
             memcpy(text + i, &(uint64_t){shard_util_next(st)}, 8);
         return fmt_column_append_bytes(c, text, len);
+    case SHARD_TYPE_TENSOR:
+        return append_tensor(c, st, shape, row);
     case SHARD_TYPE_LIST:
     case SHARD_TYPE_SPARSE:
-        return append_list(c, st, shape, row);
+        return c->elem == SHARD_TYPE_STRING ? append_strings(c, st, shape, row)
+                                            : append_list(c, st, shape, row);
     default:
         return fmt_column_append_number(c, &v);
     }
@@ -131,7 +167,8 @@ check_group(const struct fmt_footer *f, const struct base_buf *file, uint32_t g,
     ck_assert_msg(fmt_util_equal(a, 0, &b, 0, a->n_rows, &row), "%s, group %u: row %lu", what, g,
                   (unsigned long)row);
     ck_assert_msg((uintptr_t)b.values % 64 == 0 && (uintptr_t)b.offsets % 64 == 0 &&
-                      (uintptr_t)b.validity % 64 == 0 && (uintptr_t)b.indices % 64 == 0,
+                      (uintptr_t)b.validity % 64 == 0 && (uintptr_t)b.indices % 64 == 0 &&
+                      (uintptr_t)b.elem_offsets % 64 == 0,
                   "%s, group %u: alignment", what, g);
 }
 
@@ -154,7 +191,7 @@ check_bound(const struct fmt_footer *f, const struct base_buf *file, uint32_t g,
 
 /* Row groups of one column through a file and back. */
 static void
-round_trip(const struct shard_array *groups, uint32_t n_groups, bool nullable,
+round_trip(const struct shard_field *field, const struct shard_array *groups, uint32_t n_groups,
            const struct fmt_encode_opts *opts, const char *what)
 {
     struct fmt_shard_info info = {0};
@@ -166,7 +203,7 @@ round_trip(const struct shard_array *groups, uint32_t n_groups, bool nullable,
     struct fmt_schema s;
 
     fmt_schema_init(&s);
-    ck_assert_int_eq(fmt_schema_add(&s, "col", groups->type, groups->elem, nullable, 0), 0);
+    ck_assert_int_eq(fmt_schema_add_field(&s, field), 0);
     ck_assert_msg(shard_util_write(&s, opts, groups, n_groups, &file, &info, &err) == 0, "%s: %s",
                   what, err.text);
     ck_assert_msg(shard_util_load(file.data, file.len, info.footer_bytes, &f, &err) == 0, "%s: %s",
@@ -194,10 +231,11 @@ round_trips(const char *type, enum shape shape, int nulls)
     struct fmt_column c[BASE_ARRAY_LEN(lengths)];
     struct shard_array groups[BASE_ARRAY_LEN(lengths)];
     struct shard_error err;
-    struct shard_field f;
+    struct shard_field f = {.name = "col"};
     char what[128];
 
     ck_assert_int_eq(fmt_type_parse(type, &f, &err), 0);
+    f.nullable = nulls != 0;
     for (size_t i = 0; i < BASE_ARRAY_LEN(lengths); i++) {
         fmt_column_init_field(&c[i], &f);
         fill(&c[i], lengths[i], shape, nulls, 1 + lengths[i] + 100 * (uint64_t)shape);
@@ -206,7 +244,7 @@ round_trips(const char *type, enum shape shape, int nulls)
     for (size_t o = 0; o < BASE_ARRAY_LEN(all_opts); o++) {
         (void)snprintf(what, sizeof(what), "%s, %s, nulls %d, options %zu", type,
                        shape_names[shape], nulls, o);
-        round_trip(groups, BASE_ARRAY_LEN(lengths), nulls != 0, &all_opts[o], what);
+        round_trip(&f, groups, BASE_ARRAY_LEN(lengths), &all_opts[o], what);
     }
     for (size_t i = 0; i < BASE_ARRAY_LEN(lengths); i++)
         fmt_column_done(&c[i]);

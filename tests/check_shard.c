@@ -110,7 +110,8 @@ sample_decode(struct sample *x, const struct fmt_footer *f, const struct base_bu
 
 static const char *const all_types =
     "a:bool?,b:int8,c:int16?,d:int32,e:int64,f:uint8,g:uint16,h:uint32,i:uint64?,j:float32,"
-    "k:float64?,l:string?,m:binary,n:list<int32>?,o:sparse<float32>";
+    "k:float64?,l:string?,m:binary,n:list<int32>?,o:sparse<float32>,p:float16,q:bfloat16?,"
+    "r:timestamp[ms]?,s:tensor<int16,2,3>?,t:list<string>?,u:list<string>";
 
 /* ------------------------------------------------------------------------------ writing, reading */
 
@@ -276,6 +277,72 @@ START_TEST(test_values_out_of_line_come_back)
     sample_done(&x);
     free(data);
     free(indices);
+}
+END_TEST
+
+/* n strings of lengths that repeat, len bytes in all with 4 for each. */
+static int
+append_strings(struct fmt_column *c, const void *bytes, size_t len)
+{
+    const size_t n = len / 100;
+    uint32_t *lens = calloc(n + 1, sizeof(*lens));
+    int r;
+
+    for (size_t i = 0; i < n; i++) /* the last one has what is left */
+        lens[i] = i + 1 < n ? (uint32_t)(i % 96) : 0;
+    for (size_t i = 0, sum = 0; i < n; sum += lens[i++] + 4)
+        if (i + 1 == n)
+            lens[i] = (uint32_t)(len - sum - 4);
+    r = fmt_column_append_strings(c, bytes, lens, n);
+    free(lens);
+    return r;
+}
+
+START_TEST(test_strings_and_tensors_out_of_line_come_back)
+{
+    static const size_t sizes[] = {0,           1u << 20, (1u << 20) + 100, 170, 3u << 20,
+                                   (1u << 20) + 1600, 0,  300};
+    const struct fmt_encode_opts opts = {.zstd_level = _i & 1 ? 3 : 0,
+                                         .page_bytes = _i & 2 ? 4096 : 0};
+    struct shard_error err = {0};
+    uint8_t *data = malloc(6u << 20);
+    uint64_t st = 5;
+    struct sample x;
+
+    for (size_t i = 0; i < 6u << 20; i++)
+        data[i] = i % 4096 < 1000 ? 'x' : (uint8_t)shard_util_next(&st);
+    sample_begin(&x, "l:list<string>?,e:list<string>,t:tensor<int32,3,1000,100>?,"
+                     "u:tensor<uint8,1048576>,v:tensor<uint8,3,3000000>", 2);
+    for (uint32_t g = 0; g < 2; g++)
+        for (size_t i = 0; i < BASE_ARRAY_LEN(sizes); i++) {
+            struct fmt_column *c = &x.cols[g * 5];
+            uint32_t *empty = calloc(sizes[i] / 4 + 1, sizeof(*empty));
+
+            ck_assert_int_eq(append_strings(&c[0], data + g, sizes[i]), 0);
+            ck_assert_int_eq(fmt_column_append_strings(&c[1], "", empty, sizes[i] / 4), 0);
+            ck_assert_int_eq(i % 3 ? fmt_column_append_tensor(&c[2], data + i)
+                                   : fmt_column_append_null(&c[2]), 0);
+            ck_assert_int_eq(fmt_column_append_tensor(&c[3], data + 2 * i), 0);
+            if (i < 4 && g == 1) {
+                ck_assert_int_eq(fmt_column_append_null(&c[0]), 0);
+                ck_assert_int_eq(fmt_column_append_strings(&c[1], "abc", (uint32_t[]){1, 2}, 2), 0);
+                ck_assert_int_eq(fmt_column_append_null(&c[2]), 0);
+                ck_assert_int_eq(fmt_column_append_tensor(&c[3], data), 0);
+            }
+            free(empty);
+        }
+    for (uint32_t g = 0; g < 2; g++)
+        for (uint64_t i = 0; i < x.cols[g * 5].n_rows; i++)
+            ck_assert_int_eq(fmt_column_append_null(&x.cols[g * 5 + 4]), 0);
+    x.s.fields[4].nullable = true; /* 9 MB a row, and none is there */
+    sample_write(&x, &opts);
+    ck_assert_msg(sample_decode(&x, x.f, &x.file, true, &err) == 0, "%s", err.text);
+    for (uint32_t i = 0; i < x.f->n_pages; i++) /* nobody reads more than that for one row */
+        ck_assert(x.f->pages[i].n_rows == 1 || x.f->pages[i].data_len <= 4u << 20);
+    x.file.data[x.f->pieces[x.f->piece_first[1] - 3].off + 100] ^= 4;
+    ck_assert_int_eq(sample_decode(&x, x.f, &x.file, false, &err), SHARD_ECHECKSUM);
+    sample_done(&x);
+    free(data);
 }
 END_TEST
 
@@ -712,6 +779,7 @@ suite(void)
     tcase_add_test(tc, test_statistics_bound_the_values);
     tcase_add_test(tc, test_wide_table_comes_back);
     tcase_add_loop_test(tc, test_values_out_of_line_come_back, 0, 2);
+    tcase_add_loop_test(tc, test_strings_and_tensors_out_of_line_come_back, 0, 4);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);
     tc = tcase_create("damaged");

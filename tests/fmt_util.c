@@ -89,7 +89,41 @@ make_number(uint64_t *state, enum shard_type type, uint8_t ret[8])
         memcpy(ret, &d, sizeof(d));
     } else {
         memcpy(ret, &v, 8);
+        if (type == SHARD_TYPE_FLOAT16 || type == SHARD_TYPE_BFLOAT16)
+            ret[1] &= 0xbf; /* the exponent is not all ones */
     }
+}
+
+/* A row of a tensor. */
+static int
+fill_tensor(const struct shard_field *f, uint64_t *state, struct fmt_column *c)
+{
+    const size_t size = shard_type_size(f->elem);
+    uint8_t *values = malloc(c->width * size + 8);
+    int r;
+
+    if (values == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < c->width; i++)
+        make_number(state, f->elem, values + i * size);
+    r = fmt_column_append_tensor(c, values);
+    free(values);
+    return r;
+}
+
+static int
+fill_strings(uint64_t *state, struct fmt_column *c)
+{
+    const size_t n = next(state) % 6;
+    uint32_t lens[5];
+    char text[5 * 64];
+    size_t len = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        lens[i] = (uint32_t)make_text(state, text + len);
+        len += lens[i];
+    }
+    return fmt_column_append_strings(c, text, lens, n);
 }
 
 static int
@@ -158,9 +192,11 @@ fill_row(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_
         for (size_t i = 0; i < len; i++)
             text[i] = (char)(unsigned char)next(state);
         return fmt_column_append_bytes(c, text, len);
+    case SHARD_TYPE_TENSOR:
+        return fill_tensor(f, state, c);
     case SHARD_TYPE_LIST:
     case SHARD_TYPE_SPARSE:
-        return fill_elements(f, state, c);
+        return f->elem == SHARD_TYPE_STRING ? fill_strings(state, c) : fill_elements(f, state, c);
     default:
         make_number(state, f->type, number);
         if (strcmp(f->name, "row") == 0)
@@ -472,13 +508,23 @@ fmt_util_make(const char *path, const struct fmt_util_spec *spec, struct shard_e
 
 /* ------------------------------------------------------------------------------------ comparing */
 
+/* n strings, the first of which begins at *x of a and *y of b. */
+static bool
+strings_equal(const struct shard_array *a, const int32_t *x, const struct shard_array *b,
+              const int32_t *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (x[i + 1] - x[0] != y[i + 1] - y[0])
+            return false;
+    return memcmp((const uint8_t *)a->values + x[0], (const uint8_t *)b->values + y[0],
+                  (size_t)(x[n] - x[0])) == 0;
+}
+
 static bool
 row_equal(const struct shard_array *a, uint64_t i, const struct shard_array *b, uint64_t j)
 {
-    const size_t size = a->offsets ? (a->type == SHARD_TYPE_LIST || a->type == SHARD_TYPE_SPARSE
-                                          ? shard_type_size(a->elem)
-                                          : 1)
-                                   : shard_type_size(a->type);
+    const struct fmt_type t = fmt_type_of(a->type, a->elem);
+    const size_t size = t.kind == FMT_KIND_TENSOR ? t.size * a->width : t.size;
 
     if (fmt_array_is_null(a, i) || fmt_array_is_null(b, j))
         return fmt_array_is_null(a, i) && fmt_array_is_null(b, j);
@@ -494,6 +540,8 @@ row_equal(const struct shard_array *a, uint64_t i, const struct shard_array *b, 
         if (n && a->type == SHARD_TYPE_SPARSE &&
             memcmp(a->indices + x, b->indices + y, n * sizeof(uint32_t)) != 0)
             return false;
+        if (t.kind == FMT_KIND_STRINGS)
+            return strings_equal(a, a->elem_offsets + x, b, b->elem_offsets + y, n);
         return n == 0 || memcmp((const uint8_t *)a->values + x * size,
                                 (const uint8_t *)b->values + y * size, n * size) == 0;
     }
@@ -506,7 +554,7 @@ fmt_util_equal(const struct shard_array *a, uint64_t row0, const struct shard_ar
                uint64_t brow0, uint64_t n, uint64_t *ret_row)
 {
     *ret_row = 0;
-    if (a->type != b->type || a->elem != b->elem || row0 + n > a->n_rows || brow0 + n > b->n_rows)
+    if (a->type != b->type || a->elem != b->elem || a->width != b->width || row0 + n > a->n_rows || brow0 + n > b->n_rows)
         return false;
     for (uint64_t i = 0; i < n; i++) {
         if (!row_equal(a, row0 + i, b, brow0 + i)) {

@@ -28,7 +28,7 @@ struct fmt_util_spec {
  * string column named "late" has 8 bytes in rows below FMT_UTIL_LATE_ROW and 10 KiB in others,
  * one named "huge" values that stand out of line in every fiftieth row. In nullable columns about
  * every fifth row is null. Text is of up to 60 bytes, binary of up to 40, lists and sparse vectors
- * of up to 9 elements; numbers take any value that their type can. */
+ * of up to 9 elements, lists of strings of up to 5; numbers take any value that their type can. */
 int fmt_util_fill(const struct shard_field *f, uint64_t seed, uint64_t row0, uint64_t n,
                   struct fmt_column *c);
 /* Rows of row group g of shard s, as spec gives them. */
