@@ -6,6 +6,7 @@
 #include "config.h"
 #include "shardfmt/column.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +24,19 @@ static const uint8_t zeros[64] BASE_ALIGNED(64);
 void
 fmt_column_init(struct fmt_column *c, enum shard_type type, enum shard_type elem)
 {
-    *c = (struct fmt_column){.type = type, .elem = elem, .is = fmt_type_of(type, elem)};
+    const struct shard_field f = {.type = type, .elem = elem};
+
+    assert(fmt_params_len(&f) == 0);
+    fmt_column_init_field(c, &f);
 }
 
 void
 fmt_column_init_field(struct fmt_column *c, const struct shard_field *f)
 {
-    fmt_column_init(c, f->type, f->elem);
-    c->width = fmt_field_width(f);
+    *c = (struct fmt_column){.type = f->type,
+                             .elem = f->elem,
+                             .width = fmt_field_width(f),
+                             .is = fmt_field_type(f)};
 }
 
 /* Let go of the values of the far rows from the i-th on. */

@@ -278,8 +278,8 @@ columns_pick(struct shard_taker *t, const uint32_t *cols, uint32_t n, struct sha
         if (t->column_slot[c] == 0)
             continue;
         t->slots[t->n_slots] = (struct take_slot){.column = c};
-        fmt_column_init(&t->slots[t->n_slots].collected, s->fields[c].type, s->fields[c].elem);
-        fmt_column_init(&t->slots[t->n_slots].result, s->fields[c].type, s->fields[c].elem);
+        fmt_column_init_field(&t->slots[t->n_slots].collected, &s->fields[c]);
+        fmt_column_init_field(&t->slots[t->n_slots].result, &s->fields[c]);
         t->column_slot[c] = ++t->n_slots;
     }
     for (uint32_t i = 0; i < n; i++)

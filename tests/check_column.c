@@ -169,7 +169,9 @@ END_TEST
 /* ------------------------------------------------------------------------------------ columns */
 
 static const char *const types = "a:bool?,b:int8,c:uint16?,d:int32,e:float64?,f:string?,g:binary,"
-                                 "h:list<int16>?,i:sparse<float32>?,j:string,k:uint64";
+                                 "h:list<int16>?,i:sparse<float32>?,j:string,k:uint64,l:float16?,"
+                                 "m:timestamp[s],n:tensor<int16,3>?,o:tensor<float64,2,2>,"
+                                 "p:list<string>?,q:list<string>";
 
 /* Rows gathered one by one, in runs and by number are the same as rows made in that order. */
 START_TEST(test_gather_equals_one_by_one)
@@ -294,6 +296,13 @@ START_TEST(test_raw_bytes_count_values_and_offsets)
     fmt_column_array(&c, &a);
     ck_assert_uint_eq(fmt_array_raw_bytes(&a, 0, 1), 1);
     fmt_column_done(&c);
+    fmt_column_init(&c, SHARD_TYPE_LIST, SHARD_TYPE_STRING);
+    ck_assert_int_eq(fmt_column_append_strings(&c, "abcde", (uint32_t[]){2, 0, 3}, 3), 0);
+    ck_assert_int_eq(fmt_column_append_null(&c), 0);
+    fmt_column_array(&c, &a);
+    ck_assert_uint_eq(fmt_array_raw_bytes(&a, 0, 2), 2 * 4 + 3 * 4 + 5);
+    ck_assert_uint_eq(fmt_array_raw_bytes(&a, 1, 1), 4);
+    fmt_column_done(&c);
 }
 END_TEST
 
@@ -386,6 +395,57 @@ START_TEST(test_rowhash_equals_an_independent_one)
     one_row_init(&r, "big:list<float64>");
     ck_assert_int_eq(fmt_column_append_list(&r.cols[0], big, 1000), 0);
     expect_hash(&r, "d697a3464f8c9b4ee27d81ef410b3497");
+}
+END_TEST
+
+START_TEST(test_rowhash_of_types_with_parameters)
+{
+    static const uint16_t floats[] = {0x3c00, 0x8000, 0xfe01, 0x7c00, 0x3400, 0xc000};
+    static const char bytes[] = "abcd";
+    uint32_t lens[300];
+    struct one_row r;
+    char text[1000];
+    int at = 0;
+
+    one_row_init(&r, "h:float16,b:bfloat16,i:float16,v:float16,w:bfloat16");
+    ck_assert_int_eq(fmt_column_append_number(&r.cols[0], &(uint16_t){0x8000}), 0);
+    ck_assert_int_eq(fmt_column_append_number(&r.cols[1], &(uint16_t){0xff81}), 0);
+    ck_assert_int_eq(fmt_column_append_number(&r.cols[2], &(uint16_t){0x7c01}), 0);
+    ck_assert_int_eq(fmt_column_append_number(&r.cols[3], &(uint16_t){0x3800}), 0);
+    ck_assert_int_eq(fmt_column_append_number(&r.cols[4], &(uint16_t){0xc040}), 0);
+    expect_hash(&r, "084bae755d890823297c4b521ff7d8aa");
+
+    one_row_init(&r, "t:timestamp[ms],u:timestamp[ns]");
+    ck_assert_int_eq(fmt_column_append_number(&r.cols[0], &(int64_t){-5}), 0);
+    ck_assert_int_eq(fmt_column_append_number(&r.cols[1], &(int64_t){INT64_C(1) << 60}), 0);
+    expect_hash(&r, "da1c4514a3ae0d5dc7698242a5e97674");
+
+    one_row_init(&r, "t:timestamp[s]");
+    ck_assert_int_eq(fmt_column_append_number(&r.cols[0], &(int64_t){-5}), 0);
+    expect_hash(&r, "5c92b4f24d5e0b0738eec6acada16138");
+
+    one_row_init(&r, "x:tensor<float16,2,3>,y:tensor<uint8,4>");
+    ck_assert_int_eq(fmt_column_append_tensor(&r.cols[0], floats), 0);
+    ck_assert_int_eq(fmt_column_append_tensor(&r.cols[1], (uint8_t[]){1, 2, 3, 255}), 0);
+    expect_hash(&r, "f5900a402849c5f217f3269d1b2affcb");
+
+    one_row_init(&r, "x:tensor<float16,3,2>");
+    ck_assert_int_eq(fmt_column_append_tensor(&r.cols[0], floats), 0);
+    expect_hash(&r, "e40f8df5763a7471d2dc1d0aee5d680a");
+
+    for (int i = 0; i < 300; i++) {
+        lens[i] = (uint32_t)snprintf(text + at, sizeof(text) - (size_t)at, "%d", i);
+        at += (int)lens[i];
+    }
+    one_row_init(&r, "l:list<string>,e:list<string>,m:list<string>");
+    ck_assert_int_eq(fmt_column_append_strings(&r.cols[0], bytes, (uint32_t[]){1, 0, 3}, 3), 0);
+    ck_assert_int_eq(fmt_column_append_strings(&r.cols[1], "", NULL, 0), 0);
+    ck_assert_int_eq(fmt_column_append_strings(&r.cols[2], text, lens, 300), 0);
+    expect_hash(&r, "056c59e05f243999364f1007c5599192");
+
+    one_row_init(&r, "l:list<string>");
+    ck_assert_int_eq(fmt_column_append_strings(&r.cols[0], bytes, (uint32_t[]){0, 1, 3}, 3), 0);
+    expect_hash(&r, "8e47487e6972e82ec82509d632e4a8c3");
 }
 END_TEST
 
@@ -492,6 +552,7 @@ suite(void)
     suite_add_tcase(s, tc);
     tc = tcase_create("row hash");
     tcase_add_test(tc, test_rowhash_equals_an_independent_one);
+    tcase_add_test(tc, test_rowhash_of_types_with_parameters);
     tcase_add_test(tc, test_rowhash_depends_on_content_only);
     tcase_add_test(tc, test_rowhash_of_wide_rows);
     suite_add_tcase(s, tc);

@@ -19,7 +19,9 @@
 
 #define ALL_TYPES "row:uint64,b:bool,b2:bool?,i8:int8,i16:int16?,i32:int32,i64:int64?,u8:uint8?,"  \
                   "u16:uint16,u32:uint32?,f:float32?,d:float64,text:string?,t2:string,raw:binary," \
-                  "x:list<float32>?,y:list<uint8>,sp:sparse<float32>?,sq:sparse<float64>"
+                  "x:list<float32>?,y:list<uint8>,sp:sparse<float32>?,sq:sparse<float64>,h:float16?,"    \
+                  "bf:bfloat16,ts:timestamp[ms]?,t3:tensor<float32,2,3>?,t4:tensor<uint8,5>,"        \
+                  "ls:list<string>?,lt:list<string>,lh:list<float16>"
 
 static char root[256];
 

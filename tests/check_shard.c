@@ -217,6 +217,50 @@ START_TEST(test_statistics_bound_the_values)
 }
 END_TEST
 
+START_TEST(test_statistics_of_small_floats_and_timestamps)
+{
+    const struct fmt_encode_opts opts = {.zstd_level = 3};
+    static const uint16_t h[] = {0xc100, 0x0001, 0x7c01, 0x7bff}; /* -2.5, 2^-24, NaN, 65504 */
+    static const uint16_t b[] = {0x8000, 0x0000, 0x8000, 0x0000}; /* zeros */
+    static const uint16_t i[] = {0xff80, 0x3f80, 0x0080, 0x4049}; /* -inf, 1, 2^-126, 3.140625 */
+    static const int64_t t[] = {-7, INT64_MAX, INT64_MIN, 0};
+    const struct fmt_chunk_stats *st;
+    double lo, hi;
+    struct sample x;
+
+    sample_begin(&x, "h:float16,b:bfloat16,i:bfloat16,t:timestamp[s],x:tensor<int8,2>,"
+                     "l:list<string>,n:list<int32>", 1);
+    for (int k = 0; k < 4; k++) {
+        ck_assert_int_eq(fmt_column_append_number(&x.cols[0], &h[k]), 0);
+        ck_assert_int_eq(fmt_column_append_number(&x.cols[1], &b[k]), 0);
+        ck_assert_int_eq(fmt_column_append_number(&x.cols[2], &i[k]), 0);
+        ck_assert_int_eq(fmt_column_append_number(&x.cols[3], &t[k]), 0);
+        ck_assert_int_eq(fmt_column_append_tensor(&x.cols[4], "ab"), 0);
+        ck_assert_int_eq(fmt_column_append_strings(&x.cols[5], "ab", (uint32_t[]){1, 1}, 2), 0);
+        ck_assert_int_eq(fmt_column_append_list(&x.cols[6], (int32_t[]){5, 5}, 2), 0);
+    }
+    sample_write(&x, &opts);
+    st = x.f->stats;
+    memcpy(&lo, st[0].min, 8);
+    memcpy(&hi, st[0].max, 8);
+    ck_assert(lo == -2.5 && hi == 65504);
+    ck_assert_uint_eq(st[0].flags, FMT_STATS_MINMAX | FMT_STATS_NAN);
+    memcpy(&lo, st[1].min, 8);
+    memcpy(&hi, st[1].max, 8);
+    ck_assert(lo == 0 && signbit(lo) && hi == 0 && !signbit(hi));
+    memcpy(&lo, st[2].min, 8);
+    memcpy(&hi, st[2].max, 8);
+    ck_assert(isinf(lo) && lo < 0 && hi == 3.140625);
+    ck_assert_int_eq((int64_t)base_load_le64(st[3].min), INT64_MIN);
+    ck_assert_int_eq((int64_t)base_load_le64(st[3].max), INT64_MAX);
+    for (int k = 4; k < 7; k++) {
+        ck_assert_uint_eq(st[k].flags, 0);
+        ck_assert_uint_eq(st[k].n_distinct, 0);
+    }
+    sample_done(&x);
+}
+END_TEST
+
 /* 10,000 columns open. The figure in docs/performance.md is measured elsewhere. */
 START_TEST(test_wide_table_comes_back)
 {
@@ -644,7 +688,9 @@ START_TEST(test_lying_pages_do_no_harm)
 {
     static const char *const columns[] = {"a:string?",       "a:int32?",          "a:binary",
                                           "a:list<float64>", "a:sparse<float32>?", "a:bool?",
-                                          "a:uint64",        "a:list<uint8>"};
+                                          "a:uint64",        "a:list<uint8>",
+                                          "a:list<string>?", "a:list<string>",
+                                          "a:tensor<int16,3,2>?", "a:float16"};
     const struct fmt_encode_opts opts = {.zstd_level = 0};
     struct base_buf keep = {0};
     uint64_t st = 1000 + (uint64_t)_i;
@@ -777,6 +823,7 @@ suite(void)
     tcase_add_test(tc, test_shard_without_rows);
     tcase_add_test(tc, test_same_rows_give_the_same_bytes);
     tcase_add_test(tc, test_statistics_bound_the_values);
+    tcase_add_test(tc, test_statistics_of_small_floats_and_timestamps);
     tcase_add_test(tc, test_wide_table_comes_back);
     tcase_add_loop_test(tc, test_values_out_of_line_come_back, 0, 2);
     tcase_add_loop_test(tc, test_strings_and_tensors_out_of_line_come_back, 0, 4);
@@ -790,7 +837,7 @@ suite(void)
     tcase_add_test(tc, test_unknown_things_are_named);
     tcase_add_test(tc, test_newer_versions_and_sections);
     tcase_add_test(tc, test_footer_without_sections_is_refused);
-    tcase_add_loop_test(tc, test_lying_pages_do_no_harm, 0, 8);
+    tcase_add_loop_test(tc, test_lying_pages_do_no_harm, 0, 12);
     tcase_add_test(tc, test_lying_footers_do_no_harm);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);

@@ -26,7 +26,8 @@
 #define ALL_COLUMNS                                                                                \
     "row:uint64,b:bool?,i8:int8,i16:int16?,i32:int32,i64:int64?,u8:uint8,u16:uint16,u32:uint32?,"  \
     "f:float32?,d:float64,text:string?,bin:binary,l:list<int32>?,lf:list<float64>,"                \
-    "sp:sparse<float32>,sd:sparse<float64>?"
+    "sp:sparse<float32>,sd:sparse<float64>?,h:float16?,bf:bfloat16,ts:timestamp[ns],"             \
+    "t3:tensor<float32,2,3>?,ls:list<string>?,lt:list<string>"
 
 static char dir[256];
 static int dirfd_ = -1;
@@ -248,7 +249,7 @@ START_TEST(test_dataset_gives_the_rows_back)
     must_ok(fmt_util_make(dir, &spec, &err));
     must_ok(shard_dataset_open(dir, &ds, &err));
     ck_assert_int_eq(shard_group_new(&g), 0);
-    ck_assert_uint_eq(shard_dataset_n_columns(ds), 17);
+    ck_assert_uint_eq(shard_dataset_n_columns(ds), 23);
     ck_assert_int_eq(shard_dataset_find_column(ds, "text"), 11);
     ck_assert_int_eq(shard_dataset_find_column(ds, "nothing"), SHARD_ENOTFOUND);
     ck_assert_uint_eq(shard_dataset_n_groups(ds), 12);
@@ -271,7 +272,7 @@ START_TEST(test_dataset_gives_the_rows_back)
     ck_assert_uint_eq(shard_dataset_n_rows(ds), rows);
     ck_assert_uint_eq(shard_dataset_split_rows(ds, 0) + shard_dataset_split_rows(ds, 1), rows);
     must_fail(shard_dataset_read_group(ds, 12, NULL, 0, g, &err), -EINVAL, "12");
-    must_fail(shard_dataset_read_group(ds, 0, &(uint32_t){17}, 1, g, &err), -EINVAL, "17");
+    must_fail(shard_dataset_read_group(ds, 0, &(uint32_t){23}, 1, g, &err), -EINVAL, "23");
     shard_group_free(g);
     shard_dataset_close(ds);
 }

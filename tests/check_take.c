@@ -18,7 +18,8 @@
 #define ALL_COLUMNS                                                                                \
     "row:uint64,b:bool?,i8:int8,i16:int16?,i32:int32,i64:int64?,u8:uint8,u16:uint16,u32:uint32?,"  \
     "f:float32?,d:float64,text:string?,bin:binary,l:list<int32>?,lf:list<float64>,"                \
-    "sp:sparse<float32>,sd:sparse<float64>?"
+    "sp:sparse<float32>,sd:sparse<float64>?,h:float16?,bf:bfloat16,ts:timestamp[ns],"             \
+    "t3:tensor<float32,2,3>?,ls:list<string>?,lt:list<string>"
 #define SEED 23
 
 static char dir[256];
@@ -107,7 +108,7 @@ array_is_right(uint32_t i, uint32_t col, const uint64_t *rows, uint64_t n)
     struct shard_array want;
     uint64_t row, n_nulls = 0;
 
-    fmt_column_init(&c, f->type, f->elem);
+    fmt_column_init_field(&c, f);
     ck_assert_uint_eq(a->n_rows, n);
     for (uint64_t k = 0; k < n; k++) {
         fmt_column_reset(&c);

@@ -132,7 +132,8 @@ names_only(const struct told *t, size_t i, const char *what)
 
 static const struct fmt_util_spec tiny = {
     .columns =
-        "row:uint64,b:bool?,t:string?,l:list<int32>,sp:sparse<float32>?,bin:binary,f:float32",
+        "row:uint64,b:bool?,t:string?,l:list<int32>,sp:sparse<float32>?,bin:binary,f:float32,"
+        "ls:list<string>?,tt:tensor<int16,2,2>,h:float16",
     .splits = "train,test",
     .n_shards = 2,
     .groups_per_shard = 2,
@@ -341,10 +342,10 @@ START_TEST(test_damage_says_what_is_lost)
     must_ok(fmt_shard_open(dirfd_, &s.shards[1], &s.schema, &fd, &f, &err));
     i = find(s.shards[1].path);
     /* A page: column 2 of row group 1. */
-    byte = content[i].data[f->pages[f->chunk_first[7 + 2]].off] ^ 1;
+    byte = content[i].data[f->pages[f->chunk_first[f->n_columns + 2]].off] ^ 1;
     (void)close(fd);
     fd = openat(dirfd_, files[i], O_WRONLY);
-    ck_assert_int_eq(pwrite(fd, &byte, 1, (off_t)f->pages[f->chunk_first[7 + 2]].off), 1);
+    ck_assert_int_eq(pwrite(fd, &byte, 1, (off_t)f->pages[f->chunk_first[f->n_columns + 2]].off), 1);
     (void)close(fd);
     verify(2, &t, &res);
     ck_assert_uint_eq(t.count, 1);
