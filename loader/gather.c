@@ -213,10 +213,11 @@ loader_unit_run(struct base_task *task, struct base_worker *worker)
     l->stats.gather_ns += base_thread_cpu_ns() - cpu;
     if (made < n_steps)
         loader_fail_at(l, u->step + made, &err);
-    wake = unit_close_windows(l, u, n_steps) || l->memory_blocked;
+    wake = unit_close_windows(l, u, n_steps);
     u->next = l->units;
     l->units = u;
     loader_schedule_gather(l);
+    wake |= l->memory_blocked && l->n_units == 0; /* nothing else will give memory back */
     (void)pthread_mutex_unlock(&l->lock);
     if (wake)
         base_io_wake(l->io);
