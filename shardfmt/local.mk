@@ -1,4 +1,4 @@
-# shardfmt/: the format. No threads of its own but in verify.
+# shardfmt/: the format. No threads of its own but in verify and recover.
 noinst_LTLIBRARIES += shardfmt/libfmt.la
 shardfmt_libfmt_la_SOURCES = \
 	shardfmt/bitpack.c shardfmt/bitpack.h \
@@ -37,10 +37,12 @@ shardfmt_libfmt_la_SOURCES += \
 	shardfmt/manifest.h \
 	shardfmt/open.c shardfmt/open.h \
 	shardfmt/publish.c \
+	shardfmt/recover.c shardfmt/recover.h \
 	shardfmt/root.c shardfmt/rowgroup.c \
 	shardfmt/segment.c \
 	shardfmt/select.c shardfmt/select.h \
 	shardfmt/snapshot.c shardfmt/snapshot.h \
+	shardfmt/survey.c shardfmt/survey.h \
 	shardfmt/table.c shardfmt/table.h \
 	shardfmt/take.c shardfmt/take.h shardfmt/take_plan.c shardfmt/take_run.c \
 	shardfmt/utf8.c shardfmt/utf8.h \

@@ -23,6 +23,10 @@ SHARD_NODISCARD int fmt_root_load(int dirfd, const char *path, uint64_t number,
 /* Load segment i and append its shards to s. After an error s has none of them. */
 SHARD_NODISCARD int fmt_segment_load(int dirfd, struct fmt_snapshot *s, uint32_t i,
                                      struct shard_error *err);
+/* Append what the segment at path lists to s, whatever root it belongs to, if it is whole and named
+ * by its hash. Splits are added as they come. */
+SHARD_NODISCARD int fmt_segment_survey(int dirfd, const char *path, struct fmt_snapshot *s,
+                                       struct shard_error *err);
 /* After the last segment: whether the splits' rows are those of their shards. */
 SHARD_NODISCARD int fmt_splits_check(const struct fmt_snapshot *s, const char *root_path,
                                      struct shard_error *err);
@@ -39,6 +43,11 @@ SHARD_NODISCARD int fmt_segment_write(int dirfd, const struct fmt_snapshot *s, u
 /* Write the root of s, its segments and parent set, to dirfd/path (a temporary name). */
 SHARD_NODISCARD int fmt_root_write(int dirfd, const char *path, const struct fmt_snapshot *s,
                                    struct base_hash128 *ret_hash, struct shard_error *err);
+
+/* As fmt_publish(), but over a newest root that cannot be read: the new root then names it as its
+ * parent by number, with the hash 0. */
+SHARD_NODISCARD int fmt_publish_over(int dirfd, uint64_t parent, struct fmt_snapshot *s,
+                                     struct shard_error *err);
 
 /* Inside shardfmt/: append a zeroed fact, shard or reject. NULL: out of memory. */
 struct fmt_fact *fmt_snapshot_new_fact(struct fmt_snapshot *s);

@@ -74,6 +74,12 @@ root_number(const char *name)
 int
 fmt_newest_root(int dirfd, uint64_t *ret_number, struct shard_error *err)
 {
+    return fmt_newest_root_upto(dirfd, UINT64_MAX, ret_number, err);
+}
+
+int
+fmt_newest_root_upto(int dirfd, uint64_t max, uint64_t *ret_number, struct shard_error *err)
+{
     const struct dirent *e;
     uint64_t newest = 0;
     DIR *dir;
@@ -95,7 +101,7 @@ fmt_newest_root(int dirfd, uint64_t *ret_number, struct shard_error *err)
     while (errno = 0, (e = readdir(dir)) != NULL) {
         const uint64_t n = root_number(e->d_name);
 
-        if (n > newest)
+        if (n > newest && n <= max)
             newest = n;
     }
     if (errno)
@@ -279,18 +285,16 @@ root_link(int dirfd, const char *tmp, uint64_t parent, struct shard_error *err)
     return base_fail(err, -errno, "%s cannot be linked; no snapshot was published", path);
 }
 
-int
-fmt_publish(int dirfd, uint64_t parent, struct fmt_snapshot *s, struct shard_error *err)
+/* before: the content hash of the parent, which is the newest root. */
+static int
+publish(int dirfd, uint64_t parent, struct base_hash128 before, struct fmt_snapshot *s,
+        struct shard_error *err)
 {
     char tmp[FMT_TMP_PATH_MAX] = "";
-    struct base_hash128 hash, before = {0, 0};
+    struct base_hash128 hash;
     int r;
 
-    r = parent_check(dirfd, parent, err);
-    if (r >= 0 && parent)
-        r = parent_hash(dirfd, parent, &before, err);
-    if (r >= 0)
-        r = segments_write(dirfd, s, err);
+    r = segments_write(dirfd, s, err);
     if (r < 0)
         return r;
     s->parent_number = parent;
@@ -313,4 +317,30 @@ fmt_publish(int dirfd, uint64_t parent, struct fmt_snapshot *s, struct shard_err
                             "power cut",
                             parent + 1);
     return 0;
+}
+
+int
+fmt_publish(int dirfd, uint64_t parent, struct fmt_snapshot *s, struct shard_error *err)
+{
+    struct base_hash128 before = {0, 0};
+    int r;
+
+    r = parent_check(dirfd, parent, err);
+    if (r >= 0 && parent)
+        r = parent_hash(dirfd, parent, &before, err);
+    return r < 0 ? r : publish(dirfd, parent, before, s, err);
+}
+
+int
+fmt_publish_over(int dirfd, uint64_t parent, struct fmt_snapshot *s, struct shard_error *err)
+{
+    struct base_hash128 before = {0, 0};
+    int r;
+
+    r = parent_check(dirfd, parent, err);
+    if (r < 0)
+        return r;
+    if (parent && parent_hash(dirfd, parent, &before, NULL) == -ENOMEM)
+        return base_fail(err, -ENOMEM, "publishing");
+    return publish(dirfd, parent, before, s, err);
 }

@@ -86,9 +86,10 @@ entry_stats(const struct fmt_snapshot *s, struct fmt_shard_entry *e, const struc
     return 0;
 }
 
+/* survey: s is no snapshot of one schema; splits are added as they come. */
 static int
 entry_read(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct fmt_table *t,
-           uint64_t row)
+           uint64_t row, bool survey)
 {
     int64_t split;
     int r;
@@ -104,11 +105,11 @@ entry_read(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct fmt_t
     e->file_bytes = fmt_cell_u64(&t->arrays[SEG_FILE_BYTES], row);
     e->raw_bytes = fmt_cell_u64(&t->arrays[SEG_RAW_BYTES], row);
     e->footer_bytes = ((const uint32_t *)t->arrays[SEG_FOOTER_BYTES].values)[row];
-    split = fmt_snapshot_split(s, e->split, false);
+    split = fmt_snapshot_split(s, e->split, survey && fmt_split_name_ok(e->split));
     if (split < 0 || !fmt_path_ok(e->path, FMT_DIR_SHARDS) || e->footer_bytes > e->file_bytes)
         return SHARD_ECORRUPT;
     e->split_index = (uint32_t)split;
-    r = entry_stats(s, e, &t->arrays[SEG_STATS], row);
+    r = survey ? 0 : entry_stats(s, e, &t->arrays[SEG_STATS], row);
     return r < 0 ? r : entry_groups(e, &t->arrays[SEG_GROUP_ROWS], row);
 }
 
@@ -124,7 +125,7 @@ entries_read(struct fmt_snapshot *s, const struct fmt_table *t, const struct fmt
 
         if (e == NULL)
             return base_fail(err, -ENOMEM, "%s", path);
-        r = entry_read(s, e, t, row);
+        r = entry_read(s, e, t, row, false);
         if (r >= 0 && base_add_u64(rows, e->n_rows, &rows) < 0)
             r = SHARD_ECORRUPT;
         if (r < 0)
@@ -184,6 +185,33 @@ fmt_segment_load(int dirfd, struct fmt_snapshot *s, uint32_t i, struct shard_err
     g->n_shards = s->n_shards - shard0;
     g->digest = fmt_segment_digest(s, shard0, s->n_shards);
     return 0;
+}
+
+int
+fmt_segment_survey(int dirfd, const char *path, struct fmt_snapshot *s, struct shard_error *err)
+{
+    const uint32_t shard0 = s->n_shards;
+    char want[FMT_SEGMENT_PATH_MAX];
+    struct fmt_table t;
+    int r;
+
+    r = fmt_manifest_load(dirfd, path, segment_fields, SEG_N_COLUMNS, &t, err);
+    if (r < 0)
+        return r;
+    fmt_segment_path(t.hash, want);
+    if (strcmp(path, want) != 0)
+        r = base_fail(err, SHARD_ECHECKSUM, "%s is not named by its hash", path);
+    for (uint64_t row = 0; r >= 0 && row < t.n_rows; row++) {
+        struct fmt_shard_entry *e = fmt_snapshot_new_shard(s);
+
+        r = e ? entry_read(s, e, &t, row, true) : -ENOMEM;
+        if (r < 0)
+            (void)base_fail(err, r, "%s: the entry of shard %" PRIu64 " cannot be", path, row);
+    }
+    fmt_table_done(&t);
+    while (r < 0 && s->n_shards > shard0)
+        fmt_shard_entry_done(&s->shards[--s->n_shards]);
+    return r;
 }
 
 /* ------------------------------------------------------------------------------------- writing */

@@ -130,6 +130,9 @@ SHARD_NODISCARD int fmt_shard_place(int dirfd, const char *tmp_path, const char 
                                     struct shard_error *err);
 /* Number of the newest root, 0 where there is none. */
 SHARD_NODISCARD int fmt_newest_root(int dirfd, uint64_t *ret_number, struct shard_error *err);
+/* The same of those up to max. */
+SHARD_NODISCARD int fmt_newest_root_upto(int dirfd, uint64_t max, uint64_t *ret_number,
+                                         struct shard_error *err);
 /* Load root and segments, every hash and number checked; no shard is opened. ret need not be
  * initialised, and holds nothing after an error. */
 SHARD_NODISCARD int fmt_snapshot_load(int dirfd, uint64_t number, struct fmt_snapshot *ret,

@@ -224,7 +224,14 @@ int
 ingest_provenance_compare(const struct fmt_snapshot *s, const struct ingest_opts *opts,
                           struct shard_error *err)
 {
-    const int r = compare_options(s, opts, err);
+    int r;
+
+    if (fmt_snapshot_fact(s, "recovery", "rows_lost"))
+        return base_say(err, -EEXIST,
+                        "%s was recovered after damage and need not hold all that the inputs do; "
+                        "give the output another name, or remove the dataset",
+                        opts->output);
+    r = compare_options(s, opts, err);
 
     return r < 0 ? r : compare_inputs(s, opts, err);
 }

@@ -10,7 +10,8 @@ shardtool_SOURCES = \
 	tools/shardtool/bench.c tools/shardtool/cat.c tools/shardtool/export.c tools/shardtool/get.c \
 	tools/shardtool/info.c \
 	tools/shardtool/ingest.c tools/shardtool/ingest_args.c tools/shardtool/ingest_args.h \
-	tools/shardtool/main.c tools/shardtool/raw.c tools/shardtool/rejects.c tools/shardtool/rows.c \
+	tools/shardtool/main.c tools/shardtool/raw.c tools/shardtool/recover.c tools/shardtool/rejects.c \
+	tools/shardtool/rows.c \
 	tools/shardtool/rows.h tools/shardtool/schema.c tools/shardtool/shardtool.h \
 	tools/shardtool/verify.c
 shardtool_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

@@ -15,13 +15,13 @@ static const struct cli_verb verbs[] = {
     {"rejects", cmd_rejects, "the records that could not be read, each with its reason"},
     {"bench", cmd_bench, "stream it as training would, and say what limits that"},
     {"verify", cmd_verify, "check every byte of a dataset"},
+    {"recover", cmd_recover, "make a snapshot of what is whole where the newest one is damaged"},
     {0},
 };
 
 /* Verbs of the design that are not built yet. */
-static const char *const later[] = {"plan",    "stats",  "log",      "dedup",   "split",
-                                    "merge",   "compact", "delete",  "rollback", "recover",
-                                    "gc",      "diff",   NULL};
+static const char *const later[] = {"plan",   "stats",    "log", "dedup", "split", "merge", "compact",
+                                    "delete", "rollback", "gc",  "diff",  NULL};
 
 int
 main(int argc, char **argv)

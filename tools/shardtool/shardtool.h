@@ -10,6 +10,7 @@ int cmd_get(int argc, char **argv);
 int cmd_head(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_ingest(int argc, char **argv);
+int cmd_recover(int argc, char **argv);
 int cmd_rejects(int argc, char **argv);
 int cmd_schema(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
