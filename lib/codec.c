@@ -1,11 +1,13 @@
-/* zstd frames as pages use them: one frame, its content size in the header, no checksum, no
- * dictionary, single-threaded, so that the bytes depend on input, level and zstd version only. */
+/* zstd frames as pages use them: one frame, its content size in the header, no checksum, no number of
+ * a dictionary, single-threaded, so that the bytes depend on input, level and zstd version only. */
 #include "config.h"
 #include "lib/codec.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include <zdict.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -61,15 +63,17 @@ codec_prepare(struct base_codec *c, int level)
     }
     if (ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_compressionLevel, level)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_contentSizeFlag, 1)) ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_checksumFlag, 0)))
+        ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_checksumFlag, 0)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_dictIDFlag, 0)))
         return -ENOMEM;
     c->level = level;
     return 0;
 }
 
-int64_t
-base_codec_compress(struct base_codec *c, int level, void *dst, size_t dst_cap, const void *src,
-                    size_t src_len)
+/* With the dictionary, or none. */
+static int64_t
+codec_compress(struct base_codec *c, int level, const ZSTD_CDict *dict, void *dst, size_t dst_cap,
+               const void *src, size_t src_len)
 {
     size_t n;
     int r;
@@ -77,15 +81,25 @@ base_codec_compress(struct base_codec *c, int level, void *dst, size_t dst_cap, 
     r = codec_prepare(c, level);
     if (r < 0)
         return r;
+    if (ZSTD_isError(ZSTD_CCtx_refCDict(c->cctx, dict)))
+        return -ENOMEM;
     n = ZSTD_compress2(c->cctx, dst, dst_cap, src, src_len);
     if (!ZSTD_isError(n))
         return (int64_t)n;
     return ZSTD_getErrorCode(n) == ZSTD_error_dstSize_tooSmall ? -ENOSPC : -ENOMEM;
 }
 
-int
-base_codec_decompress(struct base_codec *c, void *dst, size_t raw_len, const void *src,
-                      size_t src_len, struct shard_error *err)
+int64_t
+base_codec_compress(struct base_codec *c, int level, void *dst, size_t dst_cap, const void *src,
+                    size_t src_len)
+{
+    return codec_compress(c, level, NULL, dst, dst_cap, src, src_len);
+}
+
+/* With the dictionary, or none. */
+static int
+codec_decompress(struct base_codec *c, const ZSTD_DDict *dict, void *dst, size_t raw_len,
+                 const void *src, size_t src_len, struct shard_error *err)
 {
     unsigned long long said = ZSTD_getFrameContentSize(src, src_len);
     size_t frame_len, n;
@@ -108,7 +122,10 @@ base_codec_decompress(struct base_codec *c, void *dst, size_t raw_len, const voi
         if (c->dctx == NULL)
             return base_fail(err, -ENOMEM, "zstd decompression context");
     }
-    n = ZSTD_decompressDCtx(c->dctx, dst, raw_len, src, src_len);
+    if (ZSTD_getDictID_fromFrame(src, src_len) != 0)
+        return base_fail(err, SHARD_ECORRUPT, "zstd frame that names a dictionary");
+    n = dict ? ZSTD_decompress_usingDDict(c->dctx, dst, raw_len, src, src_len, dict)
+             : ZSTD_decompressDCtx(c->dctx, dst, raw_len, src, src_len);
     if (ZSTD_isError(n)) {
         if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
             return base_fail(err, -ENOMEM, "zstd decompression context");
@@ -117,4 +134,95 @@ base_codec_decompress(struct base_codec *c, void *dst, size_t raw_len, const voi
     if (n != raw_len)
         return base_fail(err, SHARD_ECORRUPT, "zstd gave %zu bytes instead of %zu", n, raw_len);
     return 0;
+}
+
+int
+base_codec_decompress(struct base_codec *c, void *dst, size_t raw_len, const void *src,
+                      size_t src_len, struct shard_error *err)
+{
+    return codec_decompress(c, NULL, dst, raw_len, src, src_len, err);
+}
+
+/* -------------------------------------------------------------------------------- dictionaries */
+
+struct base_dict {
+    ZSTD_CDict *cdict; /* NULL: for decompression only */
+    ZSTD_DDict *ddict;
+    int level;
+    size_t len;
+    uint8_t data[];
+};
+
+int64_t
+base_dict_train(void *dst, size_t cap, const void *samples, const size_t *sizes, uint32_t n)
+{
+    const size_t len = ZDICT_trainFromBuffer(dst, cap, samples, sizes, n);
+
+    if (!ZDICT_isError(len))
+        return (int64_t)len;
+    return ZSTD_getErrorCode(len) == ZSTD_error_memory_allocation ? -ENOMEM : 0;
+}
+
+int
+base_dict_new(const void *data, size_t len, int level, struct base_dict **ret_dict)
+{
+    struct base_dict *d;
+
+    /* What is no dictionary zstd would take as plain content. */
+    if (ZDICT_getDictID(data, len) == 0)
+        return SHARD_ECORRUPT;
+    d = calloc(1, sizeof(*d) + len);
+    if (d == NULL)
+        return -ENOMEM;
+    d->len = len;
+    d->level = level;
+    memcpy(d->data, data, len);
+    d->ddict = ZSTD_createDDict(data, len);
+    if (level != 0)
+        d->cdict = ZSTD_createCDict(data, len, level);
+    if (d->ddict == NULL || (level != 0 && d->cdict == NULL)) {
+        base_dict_free(d);
+        return SHARD_ECORRUPT; /* or lack of memory: zstd does not say */
+    }
+    *ret_dict = d;
+    return 0;
+}
+
+void
+base_dict_free(struct base_dict *d)
+{
+    if (d == NULL)
+        return;
+    (void)ZSTD_freeCDict(d->cdict);
+    (void)ZSTD_freeDDict(d->ddict);
+    free(d);
+}
+
+const void *
+base_dict_data(const struct base_dict *d, size_t *ret_len)
+{
+    *ret_len = d->len;
+    return d->data;
+}
+
+uint64_t
+base_dict_memory(const struct base_dict *d)
+{
+    return sizeof(*d) + d->len + ZSTD_sizeof_DDict(d->ddict) +
+           (d->cdict ? ZSTD_sizeof_CDict(d->cdict) : 0);
+}
+
+int64_t
+base_codec_compress_with(struct base_codec *c, const struct base_dict *d, void *dst,
+                         size_t dst_cap, const void *src, size_t src_len)
+{
+    return codec_compress(c, d->level, d->cdict, dst, dst_cap, src, src_len);
+}
+
+int
+base_codec_decompress_with(struct base_codec *c, const struct base_dict *d, void *dst,
+                           size_t raw_len, const void *src, size_t src_len,
+                           struct shard_error *err)
+{
+    return codec_decompress(c, d->ddict, dst, raw_len, src, src_len, err);
 }

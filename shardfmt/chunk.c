@@ -82,6 +82,7 @@ struct decoding {
     uint32_t group;
     struct fmt_decoded *d;
     struct base_codec *codec;
+    const struct base_dict *dict; /* of the column, or NULL */
     fmt_read_fn read;
     void *read_arg;
     struct shard_error *err;
@@ -484,7 +485,7 @@ piece_fetch(const struct decoding *c, const struct fmt_page *piece)
     if (room(c, &d->stored, piece->stored_len) < 0)
         return -ENOMEM;
     r = c->read(c->read_arg, piece->off, d->stored.data, piece->stored_len, c->err);
-    return r < 0 ? r : fmt_page_unpack(piece, d->stored.data, c->codec, &d->piece, c->err);
+    return r < 0 ? r : fmt_page_unpack(piece, d->stored.data, c->codec, NULL, &d->piece, c->err);
 }
 
 /* Bytes that go to one place, then to another: a sparse vector's indices and values. */
@@ -1155,7 +1156,7 @@ page_open(struct decoding *c, const struct fmt_page *p, const uint8_t *stored)
     if (p->codec == FMT_CODEC_NONE) {
         r = fmt_page_verify(p, stored, c->err);
     } else {
-        r = fmt_page_unpack(p, stored, c->codec, &c->d->page, c->err);
+        r = fmt_page_unpack(p, stored, c->codec, c->dict, &c->d->page, c->err);
         raw = c->d->page.data;
     }
     return r < 0 ? r : fmt_page_parse(raw, p->raw_len, p->n_rows, &c->in, c->err);
@@ -1331,6 +1332,7 @@ fmt_pages_decode(const struct fmt_footer *f, uint32_t group, uint32_t column, ui
                          .group = group,
                          .d = d,
                          .codec = codec,
+                         .dict = f->zdicts.of ? f->zdicts.of[column] : NULL,
                          .read = read,
                          .read_arg = read_arg,
                          .err = err};

@@ -17,6 +17,7 @@
 #include "lib/fs.h"
 #include "shardfmt/footer_write.h"
 #include "shardfmt/manifest.h"
+#include "shardfmt/zdict.h"
 
 void
 fmt_footer_free(struct fmt_footer *f)
@@ -32,6 +33,7 @@ fmt_footer_free(struct fmt_footer *f)
     free(f->stats);
     free(f->encodings);
     free(f->origin.split);
+    fmt_zdicts_done(&f->zdicts);
     free(f);
 }
 
@@ -470,6 +472,39 @@ origin_parse(struct parser *p)
     return 0;
 }
 
+/* One that zstd does not take costs its column, whose pages then cannot be read. */
+static int
+zdicts_parse(struct parser *p)
+{
+    struct base_cursor *c = &p->section[FMT_SECTION_ZDICTS], data = *c;
+    struct fmt_zdicts *z = &p->f->zdicts;
+    uint32_t count = 0;
+
+    if (!p->present[FMT_SECTION_ZDICTS])
+        return 0;
+    if (base_cursor_bytes(&data, (size_t)p->f->n_columns * sizeof(uint32_t)) == NULL)
+        return fail_corrupt(p, "the section of dictionaries is too short");
+    z->n_columns = p->f->n_columns;
+    z->of = footer_calloc(p, z->n_columns, sizeof(*z->of));
+    if (z->of == NULL)
+        return fail_memory(p);
+    for (uint32_t i = 0; i < z->n_columns; i++) {
+        const uint32_t len = base_cursor_u32(c);
+        const uint8_t *bytes = base_cursor_bytes(&data, len);
+
+        if (bytes == NULL)
+            return fail_corrupt(p, "the section of dictionaries is too short");
+        count += len > 0;
+        if (len > FMT_ZDICT_LEN_MAX || count > FMT_ZDICT_COUNT_MAX)
+            return base_fail(p->err, SHARD_ELIMIT, "%s: dictionary %" PRIu32 " of %" PRIu32
+                             " bytes", p->name, count, len);
+        if (len > 0 && base_dict_new(bytes, len, 0, &z->of[i]) == -ENOMEM)
+            return fail_memory(p);
+    }
+    p->f->memory += fmt_zdicts_memory(z);
+    return base_cursor_left(&data) ? fail_corrupt(p, "bytes behind the dictionaries") : 0;
+}
+
 /* Where every piece and page stands: a group's follow each other from its start. */
 static int
 places_compute(struct parser *p)
@@ -586,6 +621,8 @@ footer_parse(struct parser *p, const uint8_t *raw, size_t raw_len)
         r = stats_parse(p);
     if (r == 0)
         r = origin_parse(p);
+    if (r == 0)
+        r = zdicts_parse(p);
     return r < 0 ? r : encodings_parse(p);
 }
 

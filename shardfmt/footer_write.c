@@ -18,6 +18,27 @@ schema_size(const struct fmt_schema *s)
     return len;
 }
 
+/* The column's dictionary, and its length; no bytes where there is none. */
+static const void *
+zdict_data(const struct fmt_footer_parts *p, uint32_t c, size_t *ret_len)
+{
+    *ret_len = 0;
+    return p->zdicts && p->zdicts[c] ? base_dict_data(p->zdicts[c], ret_len) : NULL;
+}
+
+static uint64_t
+zdicts_size(const struct fmt_footer_parts *p)
+{
+    uint64_t sum = 0;
+    size_t len;
+
+    for (uint32_t c = 0; c < p->schema->n_fields; c++) {
+        (void)zdict_data(p, c, &len);
+        sum += len;
+    }
+    return sum ? sum + (uint64_t)p->schema->n_fields * sizeof(uint32_t) : 0;
+}
+
 static void
 sections_measure(const struct fmt_footer_parts *p, uint64_t len[FMT_SECTION_LAST + 1])
 {
@@ -31,6 +52,7 @@ sections_measure(const struct fmt_footer_parts *p, uint64_t len[FMT_SECTION_LAST
     len[FMT_SECTION_STATS] = p->stats ? n_chunks * FMT_STATS_ENTRY : 0;
     len[FMT_SECTION_ENCODINGS] = (uint64_t)p->schema->n_fields * sizeof(uint32_t);
     len[FMT_SECTION_ORIGIN] = p->origin->split ? FMT_ORIGIN_HEAD + strlen(p->origin->split) : 0;
+    len[FMT_SECTION_ZDICTS] = zdicts_size(p);
 }
 
 /* Sections that would be empty are left out, but for those that every footer has. */
@@ -153,6 +175,22 @@ put_head(struct base_buf *b, const struct fmt_footer_parts *p,
     }
 }
 
+static void
+put_zdicts(struct base_buf *b, const struct fmt_footer_parts *p)
+{
+    const void *data;
+    size_t n;
+
+    for (uint32_t c = 0; c < p->schema->n_fields; c++) {
+        (void)zdict_data(p, c, &n);
+        put32(b, (uint32_t)n);
+    }
+    for (uint32_t c = 0; c < p->schema->n_fields; c++) {
+        data = zdict_data(p, c, &n);
+        base_buf_put(b, data, n);
+    }
+}
+
 int
 fmt_footer_write(const struct fmt_footer_parts *p, struct base_buf *b)
 {
@@ -180,6 +218,8 @@ fmt_footer_write(const struct fmt_footer_parts *p, struct base_buf *b)
         put32(b, p->origin->split_index);
         base_buf_put(b, p->origin->split, strlen(p->origin->split));
     }
+    if (len[FMT_SECTION_ZDICTS])
+        put_zdicts(b, p);
     return 0;
 }
 

@@ -21,6 +21,7 @@ struct fmt_footer_parts {
     const struct fmt_chunk_stats *stats; /* n_groups * n_columns, or NULL */
     const uint32_t *encodings;           /* n_columns */
     const struct fmt_origin *origin;     /* split NULL: not written */
+    struct base_dict *const *zdicts;     /* n_columns, NULL for those that no page needs; or NULL */
 };
 
 /* Bytes of the footer before zstd, in 64 bits so that a limit can be held against it. */

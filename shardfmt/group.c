@@ -43,6 +43,7 @@ struct imaging {
     struct fmt_image *im;
     const struct fmt_encode_opts *opts;
     struct base_codec *codec;
+    const struct base_dict *dict; /* of the column at hand, or NULL */
     struct fmt_encoder encoder;
     struct base_buf pages, pieces, overflow; /* struct fmt_page; struct fmt_overflow */
     struct base_buf sources;                 /* struct fmt_image_piece, of each piece */
@@ -63,12 +64,15 @@ image_store(struct imaging *g, const void *raw, size_t raw_len, struct fmt_page 
     if (base_buf_reserve(b, FMT_ALIGN + BASE_MAX(base_codec_bound(raw_len), raw_len)) < 0)
         return -ENOMEM;
     if (g->opts->zstd_level != 0) {
-        n = base_codec_compress(g->codec, g->opts->zstd_level, b->data + b->len, b->cap - b->len,
-                                raw, raw_len);
+        uint8_t *dst = b->data + b->len;
+
+        n = g->dict ? base_codec_compress_with(g->codec, g->dict, dst, b->cap - b->len, raw, raw_len)
+                    : base_codec_compress(g->codec, g->opts->zstd_level, dst, b->cap - b->len, raw,
+                                          raw_len);
         if (n < 0)
             return (int)n;
         if (fmt_zstd_pays(raw_len, (size_t)n))
-            p->codec = FMT_CODEC_ZSTD;
+            p->codec = g->dict ? FMT_CODEC_ZDICT : FMT_CODEC_ZSTD;
     }
     if (p->codec == FMT_CODEC_NONE) {
         memset(b->data + b->len, 0, aligned - b->len);
@@ -283,6 +287,7 @@ put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
     struct fmt_chunk_stats *stats = g->im->stats ? &g->im->stats[col] : NULL;
     int r;
 
+    g->dict = g->opts->zdicts ? g->opts->zdicts->of[col] : NULL;
     if (stats)
         fmt_stats_compute(a, stats);
     g->encoder.used = 0;
@@ -469,7 +474,7 @@ out:
 
 int
 fmt_page_unpack(const struct fmt_page *p, const uint8_t *stored, struct base_codec *codec,
-                struct base_buf *buf, struct shard_error *err)
+                const struct base_dict *dict, struct base_buf *buf, struct shard_error *err)
 {
     int r = fmt_page_verify(p, stored, err);
 
@@ -480,8 +485,13 @@ fmt_page_unpack(const struct fmt_page *p, const uint8_t *stored, struct base_cod
         return base_fail(err, -ENOMEM, "page of %" PRIu32 " bytes", p->raw_len);
     if (p->codec == FMT_CODEC_NONE)
         memcpy(buf->data, stored, p->raw_len);
-    else
+    else if (p->codec == FMT_CODEC_ZSTD)
         r = base_codec_decompress(codec, buf->data, p->raw_len, stored, p->stored_len, err);
+    else if (dict)
+        r = base_codec_decompress_with(codec, dict, buf->data, p->raw_len, stored, p->stored_len,
+                                       err);
+    else
+        r = base_fail(err, SHARD_ECORRUPT, "the dictionary that it needs is not there, or is none");
     buf->len = r < 0 ? 0 : p->raw_len;
     return r;
 }
@@ -491,7 +501,7 @@ fmt_page_verify(const struct fmt_page *p, const uint8_t *stored, struct shard_er
 {
     if (p->flags || p->reserved)
         return base_fail(err, SHARD_EUNSUPPORTED, "page flags 0x%x", p->flags | p->reserved << 8u);
-    if (p->codec > FMT_CODEC_ZSTD)
+    if (p->codec > FMT_CODEC_ZDICT)
         return base_fail(err, SHARD_EUNSUPPORTED, "codec %u", p->codec);
     if (p->codec == FMT_CODEC_NONE && p->raw_len != p->stored_len)
         return base_fail(err, SHARD_ECORRUPT, "%" PRIu32 " bytes stored for %" PRIu32,

@@ -17,10 +17,17 @@
 #define FMT_GROUP_ROWS_MAX    (64u << 20) /* at most one row per raw byte of a default group */
 #define FMT_CHUNK_DATA_MAX    0x7fffffffu /* raw bytes of one column of one row group in an array */
 
+/* Dictionaries of columns. Read-only once it is made: share freely. */
+struct fmt_zdicts {
+    uint32_t n_columns;
+    struct base_dict **of; /* n_columns; NULL: the column has none */
+};
+
 struct fmt_encode_opts {
     int zstd_level;          /* 0 = no compression (codec none) */
     uint32_t page_bytes;     /* raw bytes per page; 0 = FMT_PAGE_RAW_MAX, which is also the most */
     bool plain_only;         /* restricted files: encoding plain, no statistics */
+    const struct fmt_zdicts *zdicts; /* NULL = none; must outlive what was encoded with it */
 };
 
 /* Whether the rows of a tensor of width elements of size bytes all stand out of line. */
@@ -48,16 +55,17 @@ struct fmt_page {
 };
 #define FMT_CODEC_NONE 0
 #define FMT_CODEC_ZSTD 1
+#define FMT_CODEC_ZDICT 2 /* zstd with the column's dictionary */
 
 /* Verify flags, codec and hash of the stored bytes of a page or piece. */
 SHARD_NODISCARD int fmt_page_verify(const struct fmt_page *p, const uint8_t *stored,
                                     struct shard_error *err);
 /* Verify the stored bytes of a page or piece and get its raw bytes into buf (what it
- * held is gone). Returns 0, SHARD_ECHECKSUM, SHARD_ECORRUPT, SHARD_EUNSUPPORTED, -ENOMEM; err does
+ * held is gone). dict: the column's dictionary, or NULL. Returns 0, SHARD_ECHECKSUM, SHARD_ECORRUPT, SHARD_EUNSUPPORTED, -ENOMEM; err does
  * not say which page. */
 SHARD_NODISCARD int fmt_page_unpack(const struct fmt_page *p, const uint8_t *stored,
-                                    struct base_codec *codec, struct base_buf *buf,
-                                    struct shard_error *err);
+                                    struct base_codec *codec, const struct base_dict *dict,
+                                    struct base_buf *buf, struct shard_error *err);
 
 /* Whether compressing a page or piece saved a thirty-second, which it must. */
 static inline bool

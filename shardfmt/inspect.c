@@ -422,7 +422,7 @@ far_unpack(const struct fmt_inspect *in, uint32_t group, const struct shard_arra
             if (r == 0)
                 r = base_pread_full(in->fd, s->chunk.data, p->stored_len, p->off, in->path, err);
             if (r == 0)
-                r = fmt_page_unpack(p, s->chunk.data, codec, &raw, err);
+                r = fmt_page_unpack(p, s->chunk.data, codec, NULL, &raw, err);
         }
     }
     base_buf_done(&raw);

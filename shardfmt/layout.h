@@ -42,8 +42,9 @@ enum fmt_section {
     FMT_SECTION_STATS = 6,
     FMT_SECTION_ENCODINGS = 7,
     FMT_SECTION_ORIGIN = 8,
+    FMT_SECTION_ZDICTS = 9,
 };
-#define FMT_SECTION_LAST 8u
+#define FMT_SECTION_LAST 9u
 #define FMT_SCHEMA_ENTRY 16u /* u8 type, elem, flags (1 = nullable), zero, u32 flags, name, params */
 #define FMT_GROUP_ENTRY  16u /* u64 off, u32 n_rows, u32 n_pieces */
 #define FMT_PAGE_ENTRY   32u /* arrays: u32 stored, raw, n_rows; u64 data; u32 kind; u64 hash */

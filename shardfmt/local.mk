@@ -27,7 +27,8 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/spooled.c shardfmt/spooled.h \
 	shardfmt/stats.c shardfmt/stats.h \
 	shardfmt/value.c \
-	shardfmt/writer.c
+	shardfmt/writer.c \
+	shardfmt/zdict.c shardfmt/zdict.h
 shardfmt_libfmt_la_SOURCES += \
 	shardfmt/cache.c shardfmt/cache.h \
 	shardfmt/cells.c shardfmt/cells.h \

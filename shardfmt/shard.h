@@ -67,6 +67,7 @@ struct fmt_footer {
     uint32_t n_pages, n_pieces;
     struct fmt_chunk_stats *stats; /* n_groups * n_columns, or NULL */
     uint32_t *encodings;           /* n_columns: bit sets */
+    struct fmt_zdicts zdicts;        /* of is NULL where no column has one that can be used */
     struct fmt_origin origin;      /* split NULL where the file does not say */
     struct base_hash128 hash;      /* content hash, computed while loading */
     uint64_t memory;               /* bytes that the footer holds */

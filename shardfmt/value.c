@@ -190,7 +190,7 @@ piece_load(struct shard_value *v, struct shard_error *err)
         return base_fail(err, -ENOMEM, "%s", v->path);
     r = base_pread_full(v->shard->fd, v->stored.data, p->stored_len, p->off, v->path, err);
     if (r == 0)
-        r = fmt_page_unpack(p, v->stored.data, v->codec, &v->raw, err);
+        r = fmt_page_unpack(p, v->stored.data, v->codec, NULL, &v->raw, err);
     v->loaded = r == 0;
     return r < 0 ? base_fail_in(err, r, "%s: piece %" PRIu32 " of a large value", v->path, v->piece)
                  : 0;

@@ -33,6 +33,7 @@ struct fmt_writer {
     struct base_buf chunk_pages; /* uint32 */
     struct base_buf stats;       /* struct fmt_chunk_stats */
     uint32_t *encodings;         /* n_columns */
+    struct base_dict **zdicts;   /* n_columns: those of opts that some page needs */
     struct fmt_origin origin;
 };
 
@@ -63,8 +64,9 @@ fmt_writer_open(int dirfd, const char *path, const struct fmt_schema *s,
     w->opts = *opts;
     w->path = strdup(path);
     w->encodings = calloc((size_t)s->n_fields + 1, sizeof(*w->encodings));
+    w->zdicts = calloc((size_t)s->n_fields + 1, sizeof(*w->zdicts));
     r = fmt_schema_copy(&w->schema, s);
-    if (r < 0 || w->path == NULL || w->encodings == NULL) {
+    if (r < 0 || w->path == NULL || w->encodings == NULL || w->zdicts == NULL) {
         r = base_fail(err, -ENOMEM, "%s", path);
         goto out;
     }
@@ -161,6 +163,18 @@ writer_put_image(struct fmt_writer *w, struct fmt_image *im, struct shard_error 
     return writer_put(w, im->bytes.data, im->bytes.len, err);
 }
 
+/* Whether the writer has the dictionaries that the image was encoded with. */
+static bool
+zdicts_known(const struct fmt_writer *w, const struct fmt_image *im)
+{
+    for (uint32_t c = 0; c < im->n_columns; c++)
+        for (uint32_t i = im->chunk_first[c]; i < im->chunk_first[c + 1]; i++)
+            if (im->pages[i].codec == FMT_CODEC_ZDICT &&
+                (w->opts.zdicts == NULL || w->opts.zdicts->of[c] == NULL))
+                return false;
+    return true;
+}
+
 /* Note the group in the index to be. */
 static int
 writer_note(struct fmt_writer *w, const struct fmt_image *im, uint64_t off)
@@ -179,6 +193,9 @@ writer_note(struct fmt_writer *w, const struct fmt_image *im, uint64_t off)
 
         base_buf_put(&w->chunk_pages, &k, sizeof(k));
         w->encodings[c] |= im->encodings[c];
+        for (uint32_t i = im->chunk_first[c]; i < im->chunk_first[c + 1]; i++)
+            if (im->pages[i].codec == FMT_CODEC_ZDICT)
+                w->zdicts[c] = w->opts.zdicts->of[c];
     }
     for (uint32_t i = 0; i < im->n_pages; i++)
         w->raw_bytes += im->pages[i].data_len;
@@ -203,6 +220,7 @@ writer_parts(const struct fmt_writer *w, struct fmt_footer_parts *ret)
         .stats = w->stats.len ? (const void *)w->stats.data : NULL,
         .encodings = w->encodings,
         .origin = &w->origin,
+        .zdicts = w->zdicts,
     };
 }
 
@@ -215,7 +233,8 @@ fmt_writer_append(struct fmt_writer *w, struct fmt_image *im, struct shard_error
 
     if (w->failed)
         return base_fail(err, w->failed, "%s: an earlier write failed", w->path);
-    if (im->n_columns != w->schema.n_fields || (im->stats == NULL) != w->opts.plain_only)
+    if (im->n_columns != w->schema.n_fields || (im->stats == NULL) != w->opts.plain_only ||
+        !zdicts_known(w, im))
         return base_fail(err, -EINVAL, "%s: row group of another schema or other options",
                          w->path);
     r = writer_pad(w, err);
@@ -348,6 +367,7 @@ fmt_writer_free(struct fmt_writer *w)
         (void)close(w->fd);
     free(w->path);
     free(w->encodings);
+    free(w->zdicts);
     free(w->origin.split);
     fmt_schema_done(&w->schema);
     base_buf_done(&w->groups);

@@ -6,7 +6,7 @@ shard_util = tests/shard_util.c tests/shard_util.h
 EXTRA_DIST += $(shard_util) tests/rowhash_reference.py
 if HAVE_CHECK
 fmt_core_check = tests/check_column tests/check_encode tests/check_filter tests/check_ints \
-	tests/check_shard
+	tests/check_shard tests/check_zdict
 check_PROGRAMS += $(fmt_core_check)
 TESTS += $(fmt_core_check)
 fmt_core_libs = shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
@@ -22,6 +22,9 @@ tests_check_ints_LDADD = $(fmt_core_libs)
 tests_check_filter_SOURCES = tests/check_filter.c $(shard_util) $(fmt_util)
 tests_check_filter_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_filter_LDADD = $(fmt_core_libs)
+tests_check_zdict_SOURCES = tests/check_zdict.c $(shard_util) $(fmt_util)
+tests_check_zdict_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_zdict_LDADD = $(fmt_core_libs)
 tests_check_encode_SOURCES = tests/check_encode.c $(shard_util) $(fmt_util)
 tests_check_encode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_encode_LDADD = $(fmt_core_libs)

@@ -14,7 +14,8 @@ xxh = ctypes.CDLL("libxxhash.so.0")
 zstd = ctypes.CDLL("libzstd.so.1")
 xxh.XXH3_64bits_withSeed.restype = ctypes.c_uint64
 xxh.XXH3_64bits_withSeed.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint64]
-zstd.ZSTD_decompress.restype = ctypes.c_size_t
+zstd.ZSTD_decompress_usingDict.restype = ctypes.c_size_t
+zstd.ZSTD_createDCtx.restype = ctypes.c_void_p
 
 NUMBERS = {2: "b", 3: "h", 4: "i", 5: "q", 6: "B", 7: "H", 8: "I", 9: "Q", 12: "f", 13: "d"}
 BOOL, STRING, BINARY, LIST, SPARSE = 1, 16, 17, 24, 25
@@ -33,9 +34,12 @@ def check_hash(data, off, want):
     check(xxh.XXH3_64bits_withSeed(data, len(data), off) == want, "hash at byte %d" % off)
 
 
-def expand(data, raw_len):
+def expand(data, raw_len, zdict=None):
     out = ctypes.create_string_buffer(max(raw_len, 1))
-    n = zstd.ZSTD_decompress(out, ctypes.c_size_t(raw_len), data, ctypes.c_size_t(len(data)))
+    context = ctypes.c_void_p(zstd.ZSTD_createDCtx())
+    n = zstd.ZSTD_decompress_usingDict(context, out, ctypes.c_size_t(raw_len), data, ctypes.c_size_t(len(data)),
+                                       zdict, ctypes.c_size_t(len(zdict or b"")))
+    zstd.ZSTD_freeDCtx(context)
     check(n == raw_len, "zstd frame")
     return out.raw[:raw_len]
 
@@ -217,6 +221,12 @@ class Shard:
         self.pages = self.table(sections[3], n_pages, "IIIQIQ")
         self.chunks = struct.unpack("<%dI" % (n_groups * n_cols), sections[4])
         self.pieces = self.table(sections.get(5, b""), n_pieces, "IIIQ")
+        dicts, pos = sections.get(9, bytes(4 * n_cols)), 4 * n_cols
+        self.dicts = []
+        for length in struct.unpack("<%dI" % n_cols, dicts[:pos]):
+            self.dicts.append(dicts[pos:pos + length] or None)
+            pos += length
+        check(pos == len(dicts), "end of the dictionaries")
 
     @staticmethod
     def table(data, n, letters):
@@ -227,11 +237,12 @@ class Shard:
         check(pos == len(data), "length of a section")
         return iter(list(zip(*fields)))
 
-    def stored(self, at, stored_len, raw_len, kind, want):
+    def stored(self, at, stored_len, raw_len, kind, want, zdict=None):
         at = at if kind else align(at)
         data = self.data[at:at + stored_len]
         check_hash(data, at, want)
-        return expand(data, raw_len) if kind else data, at + stored_len
+        check(kind < 2 or zdict is not None, "a page's dictionary")
+        return expand(data, raw_len, zdict if kind == 2 else None) if kind else data, at + stored_len
 
     def rows(self):
         chunks = iter(self.chunks)
@@ -240,11 +251,11 @@ class Shard:
             for _ in range(n_pieces):
                 piece, at = self.stored(at, *next(self.pieces))
                 pieces.append(piece)
-            for _, kind, elem in self.columns:
+            for (_, kind, elem), zdict in zip(self.columns, self.dicts):
                 values = []
                 for _ in range(next(chunks)):
                     stored_len, raw_len, _, _, codec, want = next(self.pages)
-                    page, at = self.stored(at, stored_len, raw_len, codec, want)
+                    page, at = self.stored(at, stored_len, raw_len, codec, want, zdict)
                     values += Page(page, kind, elem).rows(pieces)
                 check(len(values) == n_rows, "rows of a chunk")
                 columns.append([v.decode() if kind == STRING and v is not None else v for v in values])

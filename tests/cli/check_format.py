@@ -6,7 +6,7 @@ import os
 import random
 import sys
 
-from util import data, ingest, json_lines, main, tool, write
+from util import data, ingest, json_lines, main, tool, tree, write
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from shard_reference import SPARSE, Shard  # noqa: E402
@@ -73,6 +73,29 @@ def test_every_encoding(tmp):
         for column in json.loads(tool("info", "--json", ds)[0])["columns"]:
             met.update(column["encodings"])
     assert met == {"plain", "constant", "rle", "dict", "for", "delta", "bss"}, met
+
+
+def test_pages_with_a_dictionary(tmp):
+    """Random words of a fixed list, which small pages do not hold twice: codec 2."""
+    rng = random.Random(13)
+    words = ["%x" % rng.getrandbits(40) for _ in range(2000)]
+    path = write(os.path.join(tmp, "w.txt"), "".join(
+        " ".join(rng.choice(words) for _ in range(12)) + "\n" for _ in range(30000)))
+    stored, trees = {}, []
+    for page in ("4K", "4M"):
+        for jobs in ("1", "5") if page == "4K" else ("2",):
+            ds = os.path.join(tmp, "w%s%s" % (page, jobs))
+            stored[page] = ingest(ds, "--page-bytes", page, "-j", jobs, "--row-group-bytes", "500K",
+                                  "--split", "a=1,b=1", path)["bytes_out"]
+            trees.append(tree(ds))
+            shard = Shard(sorted(glob.glob(os.path.join(ds, "shards", "*")))[0])
+            assert (shard.dicts[0] is not None) == (page == "4K")
+            compare(ds)
+            rows = tool("cat", ds)[0].splitlines()
+            picks = [rng.randrange(30000) for _ in range(50)]
+            assert tool("get", ds, *picks)[0].splitlines() == [rows[i] for i in picks]
+            tool("verify", ds)
+    assert trees[0] == trees[1]
 
 
 def test_sparse(tmp):

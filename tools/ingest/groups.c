@@ -39,10 +39,30 @@ struct ingest_group {
     bool final;                  /* the work item encodes, too; set before it is submitted */
     bool encoded;
     struct fmt_image *image;     /* once encoded */
+    struct fmt_zdicts zdicts;    /* the trainer's, once encoded */
 };
 
 static void
 group_kick(struct ingest_group *g);
+
+/* Rows of the dataset, not records in quarantine. */
+static bool
+has_rows(const struct ingest_lane *lane)
+{
+    return lane->hash != NULL;
+}
+
+/* How the lane's groups are encoded. The dictionaries are constant by the time that any group but
+ * their trainer is encoded, or any group of rows is written. */
+static struct fmt_encode_opts
+lane_opts(const struct ingest_groups *gs, const struct ingest_lane *lane)
+{
+    struct fmt_encode_opts opts = gs->encode;
+
+    if (has_rows(lane) && gs->zdicts.of)
+        opts.zdicts = &gs->zdicts;
+    return opts;
+}
 
 /* ---------------------------------------------------------------------------------- storage */
 
@@ -84,6 +104,7 @@ group_free(struct ingest_group *g)
     gathers_free(g->running);
     group_free_columns(g);
     fmt_image_free(g->image);
+    fmt_zdicts_done(&g->zdicts);
     free(g);
 }
 
@@ -156,10 +177,29 @@ check_hash(const struct ingest_group *g, const struct shard_array *arrays, struc
     return 0;
 }
 
+/* Train dictionaries on the group as it is encoded, and encode it again where there are any. */
+static int
+group_train(struct ingest_group *g, const struct shard_array *arrays, struct base_codec *codec,
+            struct shard_error *err)
+{
+    struct fmt_encode_opts opts = g->owner->encode;
+    int r = fmt_zdicts_train(g->image, &opts, codec, &g->zdicts);
+
+    if (r < 0)
+        return base_fail(err, r, "training dictionaries");
+    if (g->zdicts.of == NULL)
+        return 0;
+    fmt_image_free(g->image);
+    g->image = NULL;
+    opts.zdicts = &g->zdicts;
+    return fmt_image_encode(g->lane->schema, arrays, &opts, codec, &g->image, err);
+}
+
 static int
 group_encode(struct ingest_group *g, struct base_codec *codec, struct shard_error *err)
 {
     const struct fmt_schema *schema = g->lane->schema;
+    const struct fmt_encode_opts opts = lane_opts(g->owner, g->lane);
     struct shard_array *arrays;
     int r = 0;
 
@@ -171,7 +211,9 @@ group_encode(struct ingest_group *g, struct base_codec *codec, struct shard_erro
     if (g->lane->hash)
         r = check_hash(g, arrays, err);
     if (r == 0)
-        r = fmt_image_encode(schema, arrays, &g->owner->encode, codec, &g->image, err);
+        r = fmt_image_encode(schema, arrays, &opts, codec, &g->image, err);
+    if (r == 0 && g == g->owner->trainer)
+        r = group_train(g, arrays, codec, err);
     free(arrays);
     group_free_columns(g);
     return r;
@@ -260,9 +302,11 @@ write_group(struct ingest_groups *gs, struct ingest_group *g, struct shard_error
     if (gs->dirfd < 0)
         return 0;
     if (lane->writer == NULL) {
+        const struct fmt_encode_opts opts = lane_opts(gs, lane);
+
         r = fmt_tmp_path("shard", lane->tmp_path, err);
         if (r == 0)
-            r = fmt_writer_open(gs->dirfd, lane->tmp_path, lane->schema, &gs->encode,
+            r = fmt_writer_open(gs->dirfd, lane->tmp_path, lane->schema, &opts,
                                 &lane->writer, err);
         if (r == 0)
             r = fmt_writer_set_origin(lane->writer, lane->label, (uint32_t)(lane - gs->lanes),
@@ -358,6 +402,20 @@ push_out(struct ingest_groups *gs)
     }
 }
 
+/* The dictionaries are there: now the groups that waited for them can be encoded. */
+static void
+training_end(struct ingest_group *g)
+{
+    struct ingest_groups *gs = g->owner;
+
+    gs->zdicts = g->zdicts;
+    g->zdicts = (struct fmt_zdicts){0};
+    gs->trainer = NULL;
+    gs->train = false;
+    for (g = gs->out; g; g = g->next_out)
+        group_kick(g);
+}
+
 static void
 group_done(struct ingest_work *w)
 {
@@ -372,6 +430,8 @@ group_done(struct ingest_work *w)
     }
     if (g->final) {
         g->encoded = true;
+        if (g == g->owner->trainer)
+            training_end(g);
         push_out(g->owner);
     } else {
         group_kick(g);
@@ -382,12 +442,14 @@ group_done(struct ingest_work *w)
 static void
 group_kick(struct ingest_group *g)
 {
-    if (g->busy || g->final || g->owner->result < 0 || (g->queued == NULL && !g->closed))
+    const bool wait = g->owner->train && has_rows(g->lane) && g != g->owner->trainer;
+
+    if (g->busy || g->final || g->owner->result < 0 || (g->queued == NULL && (!g->closed || wait)))
         return;
     g->running = g->queued;
     g->queued = NULL;
     g->queued_end = &g->queued;
-    g->final = g->closed;
+    g->final = g->closed && !wait;
     g->busy = true;
     g->work.run = group_run;
     g->work.done = group_done;
@@ -401,6 +463,8 @@ lane_close_group(struct ingest_groups *gs, struct ingest_lane *lane)
 
     lane->open = NULL;
     g->closed = true;
+    if (gs->train && gs->trainer == NULL && has_rows(lane))
+        gs->trainer = g;
     *gs->out_end = g;
     gs->out_end = &g->next_out;
     gs->n_closed++;
@@ -533,6 +597,7 @@ ingest_groups_open(struct ingest_groups *gs, struct ingest_crew *crew, int dirfd
     gs->crew = crew;
     gs->dirfd = dirfd;
     gs->encode = *encode;
+    gs->train = fmt_zdicts_wanted(encode);
     gs->shard_bytes = shard_bytes;
     gs->lanes = lanes;
     gs->n_lanes = n_lanes;
@@ -591,5 +656,6 @@ ingest_groups_done(struct ingest_groups *gs)
             free(lane->shards[s].info.group_rows);
         free(lane->shards);
     }
+    fmt_zdicts_done(&gs->zdicts);
     memset(gs, 0, sizeof(*gs));
 }

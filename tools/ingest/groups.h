@@ -6,7 +6,8 @@
  *     closed     -> encode -> out, in closing order -> writer thread -> shard files
  *
  * Rows are gathered at once, not when the group closes, so that a batch of which few rows are new
- * does not stay in memory for their sake. A group's gathers run one after the other, each on
+ * does not stay in memory for their sake. Where pages are small, the first group of rows that closes
+ * trains dictionaries for all; others wait for it with being encoded. A group's gathers run one after the other, each on
  * some pool thread. All functions are the deciding thread's. */
 #ifndef INGEST_GROUPS_H
 #define INGEST_GROUPS_H
@@ -14,7 +15,7 @@
 #include <pthread.h>
 
 #include "lib/queue.h"
-#include "shardfmt/group.h"
+#include "shardfmt/zdict.h"
 #include "shardfmt/snapshot.h"
 #include "tools/ingest/reader.h"
 
@@ -51,6 +52,9 @@ struct ingest_groups {
     size_t n_lanes;
     struct ingest_group *out, **out_end; /* closed, not yet given to the writer, in order */
     unsigned n_closed;               /* closed, not yet written */
+    bool train;                      /* dictionaries are wanted, and not there yet */
+    struct ingest_group *trainer;    /* the group that makes them; NULL: none has closed yet */
+    struct fmt_zdicts zdicts;        /* for all groups of rows */
     struct base_hash128 sum;         /* of the hashes of the rows written */
     struct base_queue queue;         /* to the writer thread */
     pthread_t writer;

@@ -31,6 +31,7 @@
 #define GROUP_CLOSED   4u           /* of one that is encoded: columns, scratch and image */
 #define THREAD_MEMORY  (6ull << 20) /* a thread's parser and compression contexts */
 #define READ_MEMORY    (24ull << 20) /* to get forward at all: one file open, one batch */
+#define TRAIN_MEMORY  (40ull << 20) /* to train dictionaries: samples, and tables of zstd */
 #define STOP_WAIT_MS   2000u
 
 struct pipeline {
@@ -66,11 +67,21 @@ thread_memory(int zstd_level)
     return THREAD_MEMORY + (zstd_level > 12 ? 88ull << 20 : zstd_level > 6 ? 16ull << 20 : 0);
 }
 
+static struct fmt_encode_opts
+encode_opts(const struct pipeline *p)
+{
+    return (struct fmt_encode_opts){.zstd_level = p->opts->zstd_level,
+                                    .page_bytes = p->opts->page_bytes};
+}
+
 static uint64_t
 memory_needed(const struct pipeline *p, uint64_t raw_limit, unsigned n_threads, unsigned n_closed)
 {
+    const struct fmt_encode_opts encode = encode_opts(p);
+
     return (p->n_splits * GROUP_OPEN + (uint64_t)n_closed * GROUP_CLOSED) * raw_limit +
-           n_threads * thread_memory(p->opts->zstd_level) + READ_MEMORY;
+           n_threads * thread_memory(p->opts->zstd_level) + READ_MEMORY +
+           (fmt_zdicts_wanted(&encode) ? TRAIN_MEMORY : 0);
 }
 
 /* --------------------------------------------------------------------------------- stopping */
@@ -206,8 +217,7 @@ start_sequencer(struct pipeline *p, struct shard_error *err)
     const struct ingest_opts *o = p->opts;
     const uint64_t raw_limit = o->group_bytes ? o->group_bytes
                                               : fmt_group_raw_limit(p->plan->schema.n_fields);
-    const struct fmt_encode_opts encode = {.zstd_level = o->zstd_level,
-                                           .page_bytes = o->page_bytes};
+    const struct fmt_encode_opts encode = encode_opts(p);
     int r;
 
     r = reserve_memory(p, raw_limit, err);
