@@ -26,6 +26,7 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/shard_stats.c shardfmt/shard_stats.h \
 	shardfmt/spooled.c shardfmt/spooled.h \
 	shardfmt/stats.c shardfmt/stats.h \
+	shardfmt/timestamp.c shardfmt/timestamp.h \
 	shardfmt/value.c \
 	shardfmt/writer.c \
 	shardfmt/zdict.c shardfmt/zdict.h

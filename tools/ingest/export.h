@@ -19,8 +19,8 @@ struct ingest_export {
 };
 
 /* The value of a row that is not null, as JSON without blanks. */
-SHARD_NODISCARD int ingest_export_value(const struct shard_array *a, uint64_t row,
-                                        struct base_buf *out);
+SHARD_NODISCARD int ingest_export_value(const struct shard_field *f, const struct shard_array *a,
+                                        uint64_t row, struct base_buf *out);
 /* Give the parsed _extra text of a row to fn. SHARD_ECORRUPT where it is no JSON. */
 SHARD_NODISCARD int ingest_export_extra(struct ingest_export *x, const char *text, size_t len,
                                         ingest_json_fn fn, void *arg, struct shard_error *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/fail.h"
+#include "shardfmt/half.h"
 #include "tools/ingest/export.h"
 #include "tools/ingest/json_text.h"
 #include "tools/ingest/number.h"
@@ -40,9 +41,19 @@ static int
 put_float(const struct shard_array *a, uint64_t row, struct base_buf *out)
 {
     char text[INGEST_NUM_TEXT_MAX];
+    uint16_t u16;
     double f64;
     float f32;
 
+    if (a->type == SHARD_TYPE_FLOAT16 || a->type == SHARD_TYPE_BFLOAT16) {
+        const bool is_float16 = a->type == SHARD_TYPE_FLOAT16;
+
+        memcpy(&u16, (const uint8_t *)a->values + row * sizeof(u16), sizeof(u16));
+        f32 = is_float16 ? fmt_float16(u16) : fmt_bfloat16(u16);
+        return isfinite(f32)
+                   ? base_buf_append(out, text, ingest_print_half(u16, is_float16, false, text))
+                   : 0;
+    }
     if (a->type == SHARD_TYPE_FLOAT32) {
         memcpy(&f32, (const uint8_t *)a->values + row * sizeof(f32), sizeof(f32));
         return isfinite(f32) ? base_buf_append(out, text, ingest_print_float(f32, false, text)) : 0;
@@ -52,8 +63,8 @@ put_float(const struct shard_array *a, uint64_t row, struct base_buf *out)
 }
 
 static int
-put_value(struct ingest_export *x, const struct shard_array *a, uint64_t row, char delimiter,
-          struct base_buf *out)
+put_value(struct ingest_export *x, const struct shard_field *f, const struct shard_array *a,
+          uint64_t row, char delimiter, struct base_buf *out)
 {
     int r;
 
@@ -61,6 +72,8 @@ put_value(struct ingest_export *x, const struct shard_array *a, uint64_t row, ch
     case SHARD_TYPE_STRING:
         return put_cell(out, (const char *)a->values + a->offsets[row],
                         (size_t)(a->offsets[row + 1] - a->offsets[row]), delimiter);
+    case SHARD_TYPE_FLOAT16:
+    case SHARD_TYPE_BFLOAT16:
     case SHARD_TYPE_FLOAT32:
     case SHARD_TYPE_FLOAT64:
         return put_float(a, row, out);
@@ -68,13 +81,14 @@ put_value(struct ingest_export *x, const struct shard_array *a, uint64_t row, ch
     case SHARD_TYPE_LIST:
     case SHARD_TYPE_SPARSE:
     case SHARD_TYPE_BINARY:
+    case SHARD_TYPE_TIMESTAMP:
         base_buf_reset(&x->text);
-        r = ingest_export_value(a, row, &x->text);
-        if (r == 0 && a->type == SHARD_TYPE_BINARY) /* base64, without JSON's quotes */
+        r = ingest_export_value(f, a, row, &x->text);
+        if (r == 0 && x->text.data[0] == '"') /* base64 or a timestamp, without JSON's quotes */
             return put_cell(out, (const char *)x->text.data + 1, x->text.len - 2, delimiter);
         return r < 0 ? r : put_cell(out, (const char *)x->text.data, x->text.len, delimiter);
     default:
-        return ingest_export_value(a, row, out);
+        return ingest_export_value(f, a, row, out);
     }
 }
 
@@ -231,7 +245,7 @@ put_field(struct ingest_export *x, const struct fmt_schema *s, const struct shar
     if (cell && cell->set)
         return put_cell(out, (const char *)x->cell_text.data + cell->off, cell->len, delimiter);
     return fmt_array_is_null(&arrays[col], row) ? 0
-                                                : put_value(x, &arrays[col], row, delimiter, out);
+                                                : put_value(x, &s->fields[col], &arrays[col], row, delimiter, out);
 }
 
 int

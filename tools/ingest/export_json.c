@@ -7,6 +7,7 @@
 
 #include "lib/endian.h"
 #include "lib/fail.h"
+#include "shardfmt/timestamp.h"
 #include "shardfmt/half.h"
 #include "tools/ingest/export.h"
 #include "tools/ingest/extra.h"
@@ -78,17 +79,13 @@ print_number(enum shard_type t, const void *values, uint64_t i, char *out)
         return ingest_print_u64(v.u32, out);
     case SHARD_TYPE_UINT64:
         return ingest_print_u64(v.u64, out);
-    case SHARD_TYPE_TIMESTAMP:
-        return ingest_print_i64(v.i64, out);
     case SHARD_TYPE_FLOAT16:
-        v.f32 = fmt_float16(v.u16);
-        if (isfinite(v.f32))
-            return ingest_print_float(v.f32, true, out);
+        if (isfinite(fmt_float16(v.u16)))
+            return ingest_print_half(v.u16, true, true, out);
         break;
     case SHARD_TYPE_BFLOAT16:
-        v.f32 = fmt_bfloat16(v.u16);
-        if (isfinite(v.f32))
-            return ingest_print_float(v.f32, true, out);
+        if (isfinite(fmt_bfloat16(v.u16)))
+            return ingest_print_half(v.u16, false, true, out);
         break;
     case SHARD_TYPE_FLOAT32:
         if (isfinite(v.f32))
@@ -191,8 +188,42 @@ put_far_mark(const struct shard_far *far, struct base_buf *out)
     return r < 0 ? r : base_buf_append(out, &address, sizeof(address));
 }
 
+/* Nested as its shape is. */
+static int
+put_tensor(const struct shard_field *f, const struct shard_array *a, uint64_t from, uint32_t dim,
+           uint64_t width, struct base_buf *out)
+{
+    int r;
+
+    if (dim + 1 == f->n_dims)
+        return put_numbers(a->elem, a->values, from, from + width, out);
+    width /= f->dims[dim];
+    r = base_buf_append(out, "[", 1);
+    for (uint32_t i = 0; i < f->dims[dim] && r == 0; i++) {
+        if (i)
+            r = base_buf_append(out, ",", 1);
+        if (r == 0)
+            r = put_tensor(f, a, from + i * width, dim + 1, width, out);
+    }
+    return r < 0 ? r : base_buf_append(out, "]", 1);
+}
+
+/* As text; as a number where the year has no four digits. */
+static int
+put_timestamp(const struct shard_field *f, const struct shard_array *a, uint64_t row,
+              struct base_buf *out)
+{
+    const int64_t v = ((const int64_t *)a->values)[row];
+    char text[FMT_TIMESTAMP_TEXT_MAX], number[INGEST_NUM_TEXT_MAX];
+    const size_t len = fmt_timestamp_print(v, (enum shard_unit)f->unit, text);
+
+    return len ? ingest_json_put_string(out, text, len)
+               : base_buf_append(out, number, ingest_print_i64(v, number));
+}
+
 int
-ingest_export_value(const struct shard_array *a, uint64_t row, struct base_buf *out)
+ingest_export_value(const struct shard_field *f, const struct shard_array *a, uint64_t row,
+                    struct base_buf *out)
 {
     const uint8_t *values = a->values;
     const struct shard_far *far = fmt_array_far(a, row);
@@ -214,8 +245,10 @@ ingest_export_value(const struct shard_array *a, uint64_t row, struct base_buf *
         return ingest_json_put_string(out, to > from ? (const char *)values + from : "", to - from);
     case SHARD_TYPE_BINARY:
         return put_binary(to > from ? values + from : NULL, to - from, out);
-    case SHARD_TYPE_TENSOR: /* flat; its shape is in the schema */
-        return put_numbers(a->elem, a->values, row * a->width, (row + 1) * a->width, out);
+    case SHARD_TYPE_TENSOR:
+        return put_tensor(f, a, row * a->width, 0, a->width, out);
+    case SHARD_TYPE_TIMESTAMP:
+        return put_timestamp(f, a, row, out);
     case SHARD_TYPE_LIST:
         if (a->elem == SHARD_TYPE_STRING)
             return put_strings(a, from, to, out);
@@ -293,7 +326,7 @@ add_columns(struct ingest_export *x, const struct fmt_schema *s, const struct sh
             fmt_array_is_null(&arrays[i], row))
             continue;
         ingest_tree_begin(&x->tree);
-        r = ingest_export_value(&arrays[i], row, &x->tree.text);
+        r = ingest_export_value(&s->fields[i], &arrays[i], row, &x->tree.text);
         if (r == 0)
             r = ingest_tree_end(&x->tree, s->fields[i].name);
     }
@@ -312,7 +345,7 @@ ingest_export_json(struct ingest_export *x, const struct fmt_schema *s,
     int r;
 
     if (record >= 0 && !fmt_array_is_null(&arrays[record], row))
-        return ingest_export_value(&arrays[record], row, out);
+        return ingest_export_value(&s->fields[record], &arrays[record], row, out);
     r = add_columns(x, s, arrays, row);
     if (r == 0 && extra >= 0 && !fmt_array_is_null(&arrays[extra], row)) {
         const int32_t *off = arrays[extra].offsets + row;

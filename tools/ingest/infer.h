@@ -16,6 +16,7 @@ struct ingest_json_seen {
     uint64_t bools, strings, floats;
     uint64_t ints, negative, above_int64;                   /* ints: all of them */
     uint64_t lists, list_negative, list_above, list_floats; /* not empty, of numbers only */
+    uint64_t string_lists;                                  /* not empty, of strings only */
     bool value; /* anything but objects: it may be a column */
 };
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/compiler.h"
 #include "tools/ingest/infer.h"
 #include "tools/ingest/json_records.h"
 #include "tools/ingest/json_text.h"
@@ -38,11 +39,24 @@ seen_reserve(struct ingest_infer *in)
     return 0;
 }
 
+static bool
+all_strings(const struct ingest_json_node *list)
+{
+    for (uint32_t i = 1; i <= list->n; i++)
+        if (list[i].kind != INGEST_JSON_STRING)
+            return false;
+    return list->n > 0;
+}
+
 static void
 count_list(struct ingest_json_seen *s, const struct ingest_json_node *list)
 {
     bool negative = false, above = false, floats = false;
 
+    if (list->span == list->n + 1 && all_strings(list)) {
+        s->string_lists++;
+        return;
+    }
     for (uint32_t i = 1; i <= list->n; i++) {
         if (list->span != list->n + 1) /* something nested */
             return;
@@ -184,6 +198,7 @@ seen_add(struct ingest_json_seen *dst, const struct ingest_json_seen *src)
     dst->list_negative += src->list_negative;
     dst->list_above += src->list_above;
     dst->list_floats += src->list_floats;
+    dst->string_lists += src->string_lists;
     dst->value = dst->value || src->value;
 }
 
@@ -234,13 +249,16 @@ bool
 ingest_json_seen_type(const struct ingest_json_seen *s, enum shard_type *ret_type,
                       enum shard_type *ret_elem)
 {
-    const uint64_t numbers = s->ints + s->floats;
+    const uint64_t numbers = s->ints + s->floats, lists = BASE_MAX(s->lists, s->string_lists);
 
     *ret_elem = 0;
-    if (s->strings && s->strings >= numbers && s->strings >= s->bools && s->strings >= s->lists) {
+    if (s->strings && s->strings >= numbers && s->strings >= s->bools && s->strings >= lists) {
         *ret_type = SHARD_TYPE_STRING;
-    } else if (numbers && numbers >= s->bools && numbers >= s->lists) {
+    } else if (numbers && numbers >= s->bools && numbers >= lists) {
         *ret_type = s->floats ? SHARD_TYPE_FLOAT64 : integer_type(s->negative, s->above_int64);
+    } else if (s->string_lists && s->string_lists >= s->bools && s->string_lists > s->lists) {
+        *ret_type = SHARD_TYPE_LIST;
+        *ret_elem = SHARD_TYPE_STRING;
     } else if (s->lists && s->lists >= s->bools) {
         *ret_type = SHARD_TYPE_LIST;
         *ret_elem =

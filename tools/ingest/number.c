@@ -6,8 +6,11 @@
 #include "tools/ingest/number.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "shardfmt/half.h"
 #include "tools/ingest/cxx.h"
 
 static const double pow10_exact[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -409,4 +412,23 @@ ingest_print_float(float v, bool point_zero, char *out)
     size_t n = ingest_cxx_print_float(v, sci);
 
     return lay_out(sci, n, point_zero, out);
+}
+
+size_t
+ingest_print_half(uint16_t bits, bool is_float16, bool point_zero, char *out)
+{
+    const double v = (double)(is_float16 ? fmt_float16(bits) : fmt_bfloat16(bits));
+    const unsigned exponent = is_float16 ? 5 : 8, mantissa = is_float16 ? 10 : 7;
+    char text[INGEST_NUM_TEXT_MAX];
+    double shortest = v;
+    uint16_t back;
+
+    /* Five digits tell all float16 apart, four all bfloat16. */
+    for (int digits = 0; digits < 5; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*e", digits, v);
+        shortest = strtod(text, NULL);
+        if (fmt_round_float(shortest, exponent, mantissa, &back) && back == bits)
+            break;
+    }
+    return ingest_print_double(shortest, point_zero, out);
 }

@@ -46,6 +46,8 @@ bool ingest_u64_fits_double(uint64_t v);
  * With point_zero, whole numbers get ".0". v must be finite. Returns its length; no NUL. */
 size_t ingest_print_double(double v, bool point_zero, char *out);
 size_t ingest_print_float(float v, bool point_zero, char *out);
+/* The same of a float16, or else a bfloat16, as its bits. */
+size_t ingest_print_half(uint16_t bits, bool is_float16, bool point_zero, char *out);
 size_t ingest_print_i64(int64_t v, char *out);
 size_t ingest_print_u64(uint64_t v, char *out);
 

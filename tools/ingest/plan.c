@@ -164,13 +164,16 @@ add_field(struct ingest_plan *p, const struct ingest_column *c, uint32_t flags)
 {
     struct ingest_plan_impl *impl = p->impl;
     struct ingest_plan_column *col = &impl->cols[p->schema.n_fields];
+    struct shard_field field = c->field;
     int r;
 
     col->source = strdup(c->source);
     col->path_column = c->path_column;
     if (col->source == NULL)
         return -ENOMEM;
-    r = fmt_schema_add(&p->schema, c->name, c->type, c->elem, c->nullable, flags);
+    field.name = c->name;
+    field.flags = flags;
+    r = fmt_schema_add_field(&p->schema, &field);
     if (r < 0) {
         free(col->source);
         col->source = NULL;
@@ -187,7 +190,8 @@ add_fields(struct ingest_plan *p, const struct ingest_columns *columns,
            const struct ingest_infer *in)
 {
     static char extra_name[] = "_extra";
-    const struct ingest_column extra = {extra_name, extra_name, SHARD_TYPE_STRING, 0, true, 0, -1};
+    const struct ingest_column extra = {
+        extra_name, extra_name, {.type = SHARD_TYPE_STRING, .nullable = true}, -1};
     struct ingest_plan_impl *impl = p->impl;
     int r = 0;
 
@@ -197,11 +201,11 @@ add_fields(struct ingest_plan *p, const struct ingest_columns *columns,
         return -ENOMEM;
     for (size_t i = 0; i < columns->count && r == 0; i++) {
         const struct ingest_column *c = &columns->items[i];
-        uint32_t flags = c->flags;
+        uint32_t flags = c->field.flags;
 
         if (impl->strict && in && in->any_record && strcmp(c->source, "value") == 0)
             flags |= SHARD_FIELD_RECORD;
-        if (!c->nullable && c->path_column < 0)
+        if (!c->field.nullable && c->path_column < 0)
             impl->required[impl->n_required++] = (uint32_t)i;
         r = add_field(p, c, flags);
     }

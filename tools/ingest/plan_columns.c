@@ -72,8 +72,7 @@ from_sample(const struct ingest_infer *in, struct ingest_columns *ret, struct sh
     for (uint32_t i = 0; i < schema.n_fields && r == 0; i++) {
         const struct shard_field *f = &schema.fields[i];
         char *name = (char *)(uintptr_t)f->name; /* only copied */
-        const struct ingest_column column = {name,        name,     f->type, f->elem,
-                                             f->nullable, f->flags, -1};
+        const struct ingest_column column = {name, name, *f, -1};
 
         r = columns_add(ret, &column);
     }
@@ -81,24 +80,12 @@ from_sample(const struct ingest_infer *in, struct ingest_columns *ret, struct sh
     return r < 0 ? base_fail(err, r, "the columns") : 0;
 }
 
-/* Whether the parsers make values of a type. */
-static bool
-type_readable(const struct shard_field *f)
-{
-    const enum shard_type number = f->elem ? f->elem : f->type;
-
-    return f->type != SHARD_TYPE_TIMESTAMP && f->type != SHARD_TYPE_TENSOR &&
-           number != SHARD_TYPE_FLOAT16 && number != SHARD_TYPE_BFLOAT16 &&
-           f->elem != SHARD_TYPE_STRING;
-}
-
 /* One "name:type" of --schema. */
 static int
 take_given(char *item, struct ingest_columns *ret, struct shard_error *err)
 {
     struct ingest_column column = {.path_column = -1};
-    char *colon, *end, name[SHARD_TYPE_NAME_MAX];
-    struct shard_field field;
+    char *colon, *end;
     int r;
 
     item += strspn(item, " \t\n");
@@ -108,16 +95,9 @@ take_given(char *item, struct ingest_columns *ret, struct shard_error *err)
     if (colon == NULL || colon == item)
         return base_fail(err, SHARD_EPARSE, "--schema: \"%s\" is not NAME:TYPE", item);
     *colon = '\0';
-    r = fmt_type_parse(colon + 1 + strspn(colon + 1, " "), &field, err);
+    r = fmt_type_parse(colon + 1 + strspn(colon + 1, " "), &column.field, err);
     if (r < 0)
         return base_fail_in(err, r, "--schema");
-    if (!type_readable(&field))
-        return base_fail(err, SHARD_EUNSUPPORTED,
-                         "--schema: column %s: no parser reads the type %s yet", item,
-                         shard_field_type_name(&field, name));
-    column.type = field.type;
-    column.elem = field.elem;
-    column.nullable = field.nullable;
     if (columns_find(ret, item))
         return base_fail(err, SHARD_EPARSE, "--schema names column %s twice", item);
     if (strcmp(item, "_extra") == 0)
@@ -131,16 +111,35 @@ take_given(char *item, struct ingest_columns *ret, struct shard_error *err)
     return r < 0 ? base_fail(err, r, "--schema") : 0;
 }
 
+/* The next item of the list at *p, which ends at a line end or a comma, but not one that stands in the
+ * <> of a type; NULL at the end. */
+static char *
+next_item(char **p)
+{
+    char *item = *p + strspn(*p, ",\n"), *end = item;
+    bool within = false;
+
+    for (; *end && *end != '\n' && (within || *end != ','); end++) {
+        within = within || (*end == '<' && memchr(item, ':', (size_t)(end - item)));
+        within = within && *end != '>';
+    }
+    if (end == item)
+        return NULL;
+    *p = *end ? end + 1 : end;
+    *end = '\0';
+    return item;
+}
+
 /* "a:t,b:u", or lines, which is what `shardtool schema` prints. */
 static int
 from_option(const char *text, struct ingest_columns *ret, struct shard_error *err)
 {
-    char *copy = strdup(text), *save = NULL, *item;
+    char *copy = strdup(text), *p = copy, *item;
     int r = 0;
 
     if (copy == NULL)
         return base_fail(err, -ENOMEM, "--schema");
-    for (item = strtok_r(copy, ",\n", &save); item && r == 0; item = strtok_r(NULL, ",\n", &save))
+    while (r == 0 && (item = next_item(&p)) != NULL)
         r = take_given(item, ret, err);
     free(copy);
     if (r == 0 && ret->count == 0)
@@ -194,13 +193,14 @@ add_path_columns(const struct ingest_parse_opts *opts, bool given, struct ingest
     for (size_t i = 0; i < opts->n_path_columns; i++) {
         const struct ingest_path_column *p = &opts->path_columns[i];
         const struct ingest_column column = {
-            p->name, p->name, SHARD_TYPE_STRING, 0, p->fallback == NULL, 0, (int32_t)i};
+            p->name, p->name,
+            {.type = SHARD_TYPE_STRING, .nullable = p->fallback == NULL}, (int32_t)i};
         struct ingest_column *twin = columns_find(c, p->name);
         int r = 0;
 
-        if (twin && given && twin->path_column < 0 && twin->type == SHARD_TYPE_STRING) {
+        if (twin && given && twin->path_column < 0 && twin->field.type == SHARD_TYPE_STRING) {
             twin->path_column = (int32_t)i;
-            twin->nullable = p->fallback == NULL;
+            twin->field.nullable = p->fallback == NULL;
         } else if (twin || strcmp(p->name, "_extra") == 0 || p->name[0] == '\0' ||
                    strlen(p->name) > FMT_NAME_MAX) {
             r = base_fail(err, SHARD_EPARSE,

@@ -7,9 +7,7 @@
 
 struct ingest_column {
     char *source, *name; /* in the input, in the dataset; owned */
-    enum shard_type type, elem;
-    bool nullable;
-    uint32_t flags;
+    struct shard_field field; /* type, parameters of it, nullable and flags; its name is not used */
     int32_t path_column; /* or -1 */
 };
 

@@ -11,6 +11,8 @@
 #include <strings.h>
 
 #include "lib/compiler.h"
+#include "shardfmt/half.h"
+#include "shardfmt/timestamp.h"
 #include "tools/ingest/json_text.h"
 #include "tools/ingest/number.h"
 #include "tools/ingest/utf8.h"
@@ -32,6 +34,7 @@ ingest_row_done(struct ingest_row *w)
     free(w->touched);
     ingest_extra_done(&w->extra);
     base_buf_done(&w->list);
+    base_buf_done(&w->lens);
 }
 
 void
@@ -64,12 +67,14 @@ pad(struct fmt_column *c, uint64_t n)
                                       .n_nulls = NULL_RUN,
                                       .validity = (const uint8_t *)zeros,
                                       .offsets = (const int32_t *)(const void *)zeros,
+                                      .elem_offsets = (const int32_t *)(const void *)zeros,
                                       .indices = (const uint32_t *)(const void *)zeros,
                                       .values = zeros};
     int r = 0;
 
     while (c->n_rows < n && r == 0)
-        r = fmt_column_append_run(c, &nulls, 0, BASE_MIN(n - c->n_rows, NULL_RUN));
+        r = c->width ? fmt_column_append_null(c) /* rows that have values all the same */
+                     : fmt_column_append_run(c, &nulls, 0, BASE_MIN(n - c->n_rows, NULL_RUN));
     return r;
 }
 
@@ -139,7 +144,7 @@ union any_number {
     int32_t i32;
     int64_t i64;
     uint8_t u8;
-    uint16_t u16;
+    uint16_t u16; /* float16 and bfloat16, too */
     uint32_t u32;
     uint64_t u64;
     float f32;
@@ -166,6 +171,7 @@ fit_signed(enum shard_type t, int64_t v, union any_number *ret)
         ret->i32 = (int32_t)v;
         return v >= INT32_MIN && v <= INT32_MAX;
     case SHARD_TYPE_INT64:
+    case SHARD_TYPE_TIMESTAMP: /* counts of the unit */
         ret->i64 = v;
         return true;
     case SHARD_TYPE_FLOAT32:
@@ -203,21 +209,34 @@ fit_unsigned(enum shard_type t, uint64_t v, union any_number *ret)
     }
 }
 
+/* Rounded: a float of 16 bits is asked for where precision does not matter. */
+static bool
+fit_half(enum shard_type t, double v, union any_number *ret)
+{
+    return t == SHARD_TYPE_FLOAT16 ? fmt_round_float(v, 5, 10, &ret->u16)
+                                   : fmt_round_float(v, 8, 7, &ret->u16);
+}
+
 /* text: the number's, for float32, which is rounded once, from the text. */
 static bool
 fit_number(enum shard_type t, enum ingest_num_kind kind, union ingest_num v, const char *text,
            size_t len, union any_number *ret)
 {
+    const bool half = t == SHARD_TYPE_FLOAT16 || t == SHARD_TYPE_BFLOAT16;
     bool exact;
 
     switch (kind) {
     case INGEST_NUM_INT:
+        if (half)
+            return fit_half(t, (double)v.i, ret);
         if (fit_signed(t, v.i, ret))
             return true;
         return t != SHARD_TYPE_FLOAT64 && v.i >= 0 && fit_unsigned(t, (uint64_t)v.i, ret);
     case INGEST_NUM_UINT:
-        return fit_unsigned(t, v.u, ret);
+        return half ? fit_half(t, (double)v.u, ret) : fit_unsigned(t, v.u, ret);
     case INGEST_NUM_FLOAT:
+        if (half)
+            return fit_half(t, v.f, ret);
         if (t == SHARD_TYPE_FLOAT32)
             return ingest_num_f32(text, len, &ret->f32, &exact);
         ret->f64 = v.f;
@@ -288,6 +307,87 @@ put_list(struct ingest_row *w, uint32_t col, enum shard_type elem,
     return r < 0 ? r : 1;
 }
 
+static int
+put_strings(struct ingest_row *w, uint32_t col, const struct ingest_json_node *node)
+{
+    struct fmt_column *c;
+    int r = 0;
+
+    if (node->kind != INGEST_JSON_ARRAY || node->span != node->n + 1)
+        return 0;
+    base_buf_reset(&w->list);
+    base_buf_reset(&w->lens);
+    for (uint32_t i = 1; i <= node->n && r == 0; i++) {
+        const uint32_t len = (uint32_t)node[i].text_len;
+
+        if (node[i].kind != INGEST_JSON_STRING || node[i].text_len > UINT32_MAX)
+            return 0;
+        r = base_buf_append(&w->list, node[i].text, node[i].text_len);
+        if (r == 0)
+            r = base_buf_append(&w->lens, &len, sizeof(len));
+    }
+    if (r == 0)
+        r = open_column(w, col, &c);
+    if (r == 0)
+        r = fmt_column_append_strings(c, w->list.data, (const uint32_t *)(const void *)w->lens.data,
+                                      node->n);
+    return r < 0 ? r : 1;
+}
+
+/* The numbers of nested arrays of the shape dims, appended to w->list: 1, 0 where the node is none, or
+ * an error. */
+static int
+take_tensor(struct ingest_row *w, enum shard_type elem, const struct ingest_json_node *node,
+            const uint32_t *dims, uint32_t n_dims)
+{
+    const struct ingest_json_node *child = node + 1;
+    union any_number v;
+    int r = 1;
+
+    if (n_dims == 0) {
+        if (!fit_node(elem, node, &v))
+            return 0;
+        r = base_buf_append(&w->list, &v, shard_type_size(elem));
+        return r < 0 ? r : 1;
+    }
+    if (node->kind != INGEST_JSON_ARRAY || node->n != dims[0])
+        return 0;
+    for (uint32_t i = 0; i < node->n && r == 1; i++, child += child->span)
+        r = take_tensor(w, elem, child, dims + 1, n_dims - 1);
+    return r;
+}
+
+/* Nested as its shape is, or flat. */
+static int
+put_tensor(struct ingest_row *w, uint32_t col, const struct shard_field *f,
+           const struct ingest_json_node *node)
+{
+    const uint32_t width = fmt_field_width(f);
+    const bool flat = node->kind == INGEST_JSON_ARRAY && node->span == node->n + 1;
+    struct fmt_column *c;
+    int r;
+
+    base_buf_reset(&w->list);
+    r = flat ? take_tensor(w, f->elem, node, &width, 1)
+             : take_tensor(w, f->elem, node, f->dims, f->n_dims);
+    if (r <= 0)
+        return r;
+    r = open_column(w, col, &c);
+    if (r == 0)
+        r = fmt_column_append_tensor(c, w->list.data);
+    return r < 0 ? r : 1;
+}
+
+/* RFC 3339 text. */
+static int
+put_timestamp(struct ingest_row *w, uint32_t col, const char *text, size_t len)
+{
+    const enum shard_unit unit = (enum shard_unit)w->plan->schema.fields[col].unit;
+    union any_number v;
+
+    return fmt_timestamp_parse(text, len, unit, &v.i64) ? put_number(w, col, &v) : 0;
+}
+
 int
 ingest_row_node(struct ingest_row *w, uint32_t col, const struct ingest_json_node *node)
 {
@@ -303,7 +403,14 @@ ingest_row_node(struct ingest_row *w, uint32_t col, const struct ingest_json_nod
     case SHARD_TYPE_BOOL:
         return node->kind == INGEST_JSON_BOOL ? put_bool(w, col, node->v.b) : 0;
     case SHARD_TYPE_LIST:
-        return put_list(w, col, f->elem, node);
+        return f->elem == SHARD_TYPE_STRING ? put_strings(w, col, node)
+                                            : put_list(w, col, f->elem, node);
+    case SHARD_TYPE_TENSOR:
+        return put_tensor(w, col, f, node);
+    case SHARD_TYPE_TIMESTAMP:
+        if (node->kind == INGEST_JSON_STRING)
+            return put_timestamp(w, col, node->text, node->text_len);
+        return fit_node(f->type, node, &v) ? put_number(w, col, &v) : 0;
     default:
         return fit_node(f->type, node, &v) ? put_number(w, col, &v) : 0;
     }
@@ -347,7 +454,7 @@ ingest_row_text(struct ingest_row *w, uint32_t col, const char *p, size_t len)
 
     if (type == SHARD_TYPE_STRING || type == SHARD_TYPE_BINARY)
         return ingest_row_bytes(w, col, p, len);
-    if (type == SHARD_TYPE_LIST || type == SHARD_TYPE_SPARSE)
+    if (type == SHARD_TYPE_LIST || type == SHARD_TYPE_SPARSE || type == SHARD_TYPE_TENSOR)
         return 0;
     for (; strict && len && (*p == ' ' || *p == '\t'); len--)
         p++;
@@ -355,6 +462,12 @@ ingest_row_text(struct ingest_row *w, uint32_t col, const char *p, size_t len)
         len--;
     if (type == SHARD_TYPE_BOOL)
         return strict ? text_to_bool(w, col, p, len) : 0;
+    if (type == SHARD_TYPE_TIMESTAMP) {
+        const int r = put_timestamp(w, col, p, len);
+
+        if (r != 0)
+            return r;
+    }
     kind = number_of_text(w, type, p, len, &num);
     return fit_number(type, kind, num, p, len, &v) ? put_number(w, col, &v) : 0;
 }

@@ -16,7 +16,8 @@ struct ingest_row {
     uint32_t *touched; /* columns that this row has a value in */
     uint32_t n_touched;
     struct ingest_extra extra;
-    struct base_buf list; /* scratch */
+    struct base_buf list; /* scratch: elements of a list, */
+    struct base_buf lens; /* and where they are strings, their lengths */
     size_t counted_off;   /* bytes of the block, and the line they end in */
     uint64_t counted_line;
 };
