@@ -72,6 +72,20 @@ def test_truncated_and_missing_and_foreign_files(tmp):
     assert tool_json("verify", ds)["ok"]
 
 
+def test_unknown_splits_and_columns_are_wrong_usage(tmp):
+    ds = dataset(tmp)
+    out = os.path.join(tmp, "out")
+    for option in (["--split", "nope"], ["--columns", "id,nope"], ["--columns", ""]):
+        for verb in (["cat"], ["head"], ["export", "-o", out], ["bench"]):
+            _, err = tool(*verb, ds, *option, status=2)
+            assert b"no split" in err or b"no column" in err or b"--columns" in err, err
+            assert not os.path.exists(out)
+    tool("get", ds, "--columns", "nope", "1", status=2)
+    tool("get", ds, "--raw", "nope", "1", status=2)
+    for verb in (["cat"], ["export", "-o", out], ["bench"]):  # no dataset: failed
+        tool(*verb, os.path.join(tmp, "none"), "--split", "nope", status=1)
+
+
 def test_damage_is_an_error_with_its_place(tmp):
     ds = dataset(tmp)
     train = tool_json("info", ds)["splits"]["train"]

@@ -46,7 +46,7 @@ def test_what_is_wrong_is_said(tmp):
     ds, _ = make(tmp, 50)
     for args, status, word in ((["50"], 1, "50"), (["0-50"], 1, "no row 50"), (["x"], 2, "'x'"),
                                (["1,"], 2, "''"), (["5-3"], 2, "'5-3'"), ([], 2, "which rows"),
-                               (["99999999999999999999"], 2, "9999"), (["0", "--columns", "q"], 1, "'q'"),
+                               (["99999999999999999999"], 2, "9999"), (["0", "--columns", "q"], 2, "'q'"),
                                (["1-"], 2, "'1-'"), (["0", "--io", "fast"], 2, "fast")):
         out, err = tool("get", ds, *args, status=status)
         assert out == b"" and word in err.decode(), (args, out, err)

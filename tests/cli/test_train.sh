@@ -161,6 +161,8 @@ want 2 "$SHARDTRAIN" fit data --model mlp -o no
 want 2 "$SHARDTRAIN" fit data --model text --batch-size 100 --partitions 16 -o no
 want 2 "$SHARDTRAIN" fit data --model text --split nope -o no
 says "train" err
+want 2 "$SHARDTRAIN" eval run-strange --split nope --json
+says 'no split "nope"' err
 want 2 "$SHARDTRAIN" fit data --model text
 [ ! -e no ] || fail "a refused run left a directory"
 want 1 "$SHARDTRAIN" info data

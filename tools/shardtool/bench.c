@@ -420,6 +420,19 @@ print_people(const struct bench *b)
     printf("%-14s %s: %s\n", "limit", shard_limit_name(s->limit), shard_limit_advice(s->limit));
 }
 
+/* Whether the error is the user's: of what was not found, a split or a column, but not the dataset. */
+static bool
+is_usage(const struct bench *b, int r)
+{
+    struct shard_dataset *ds;
+
+    if (r == SHARD_ENOTFOUND && shard_dataset_open(b->path, &ds, NULL) == 0) {
+        shard_dataset_close(ds);
+        return true;
+    }
+    return r == -EINVAL || r == SHARD_EBUDGET;
+}
+
 int
 cmd_bench(int argc, char **argv)
 {
@@ -446,7 +459,7 @@ cmd_bench(int argc, char **argv)
         (void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* sleep as long as was asked */
     r = run(b, &err);
     if (r < 0)
-        status = cli_fail_err(r == -EINVAL || r == SHARD_EBUDGET ? CLI_USAGE : CLI_FAILED, &err);
+        status = cli_fail_err(is_usage(b, r) ? CLI_USAGE : CLI_FAILED, &err);
     else if (cli_json())
         status = print_json(b);
     else

@@ -25,7 +25,7 @@ print_raw(const struct rows_opts *o, uint64_t row, FILE *out, struct shard_datas
     if (buf == NULL)
         r = base_fail(err, -ENOMEM, "reading a value");
     else if (col < 0)
-        r = base_fail(err, (int)col, "there is no column '%s'", o->columns);
+        r = base_fail(err, SHARD_EPARSE, "there is no column '%s'", o->columns);
     else
         r = shard_value_open(ds, row, (uint32_t)col, &v, err);
     if (r == 0 && shard_value_is_null(v))
@@ -63,5 +63,8 @@ rows_print_raw(const struct rows_opts *o, FILE *out)
         r = base_fail(&err, -errno, "writing standard output");
     if (r == -EPIPE)
         return CLI_FAILED;
-    return r < 0 ? cli_fail(CLI_FAILED, "%s", err.text[0] ? err.text : shard_strerror(r)) : CLI_OK;
+    if (r < 0)
+        return cli_fail(err.code == SHARD_EPARSE ? CLI_USAGE : CLI_FAILED, "%s",
+                        err.text[0] ? err.text : shard_strerror(r));
+    return CLI_OK;
 }

@@ -65,7 +65,7 @@ add_column(struct rows *rows, uint32_t col)
 
 /* Find the columns of "a,b". */
 static int
-pick_columns(struct rows *rows, struct shard_error *err)
+pick_columns(struct rows *rows, int *ret_status, struct shard_error *err)
 {
     const uint32_t all = shard_dataset_n_columns(rows->ds);
     const char *p = rows->o->columns;
@@ -87,8 +87,10 @@ pick_columns(struct rows *rows, struct shard_error *err)
         char *name = strndup(p, strcspn(p, ","));
         const int64_t col = name ? shard_dataset_find_column(rows->ds, name) : -ENOMEM;
 
+        if (col == SHARD_ENOTFOUND)
+            *ret_status = cli_fail(CLI_USAGE, "there is no column '%s'", name);
         if (col < 0)
-            r = base_fail(err, (int)col, "there is no column '%s'", name ? name : "");
+            r = (int)col;
         else
             r = add_column(rows, (uint32_t)col);
         free(name);
@@ -405,11 +407,13 @@ print_rows(struct rows *rows, int *ret_status, struct shard_error *err)
         return r;
     if (rows->o->split) {
         split = shard_dataset_find_split(rows->ds, rows->o->split);
-        if (split < 0)
-            return base_fail(err, SHARD_ENOTFOUND, "%s has no split '%s'", rows->o->dataset,
-                             rows->o->split);
+        if (split < 0) {
+            *ret_status = cli_fail(CLI_USAGE, "%s has no split '%s'", rows->o->dataset,
+                                   rows->o->split);
+            return SHARD_ENOTFOUND;
+        }
     }
-    r = pick_columns(rows, err);
+    r = pick_columns(rows, ret_status, err);
     if (r == 0 && rows->o->where)
         r = where_begin(rows, ret_status, err);
     if (r == 0 && rows->o->form == ROWS_CSV)
