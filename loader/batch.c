@@ -52,6 +52,30 @@ loader_array_bytes(const struct shard_array *a)
 }
 
 uint64_t
+loader_array_row_max(const struct shard_array *a)
+{
+    const struct fmt_type is = type_of(a);
+    const size_t elem = is.size + (is.kind == FMT_KIND_SPARSE ? sizeof(*a->indices) : 0);
+    const uint64_t fixed = sizeof(*a->offsets) + 1; /* and a bit of validity */
+    uint64_t i, most = 0;
+
+    if (!is.offsets)
+        return fixed_bytes(a, is, 1) + 1;
+    if (is.kind != FMT_KIND_STRINGS) {
+        for (i = 0; i < a->n_rows && a->n_values > 0; i++)
+            most = BASE_MAX(most, (uint64_t)(a->offsets[i + 1] - a->offsets[i]));
+        return most * elem + fixed;
+    }
+    for (i = 0; i < a->n_rows; i++) {
+        const int32_t *off = a->offsets + i, *ends = a->elem_offsets;
+
+        most = BASE_MAX(most, (uint64_t)(ends[off[1]] - ends[off[0]]) +
+                                  (uint64_t)(off[1] - off[0]) * sizeof(*ends));
+    }
+    return most + fixed;
+}
+
+uint64_t
 loader_batch_bytes(uint64_t n_rows, uint32_t n_columns, uint64_t data_bytes)
 {
     const uint64_t len = data_bytes + data_bytes / 8 + n_rows * 12 + 1024 +

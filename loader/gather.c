@@ -15,17 +15,30 @@
 
 /* ----------------------------------------------------------------------------------- sources */
 
-static int
-scratch_reserve(struct loader_scratch *s, uint64_t n_rows)
+/* Where the rows of a unit come from; under the budget of batches. */
+struct scratch {
+    struct loader_block *block;
+    struct loader_source *sources;
+    uint64_t *images;
+};
+
+#define SCRATCH_ROW (sizeof(struct loader_source) + sizeof(uint64_t))
+
+uint64_t
+loader_scratch_bytes(uint64_t n_rows)
 {
-    if (n_rows <= s->cap)
-        return 0;
-    free(s->sources);
-    free(s->images);
-    s->sources = calloc(n_rows, sizeof(*s->sources));
-    s->images = calloc(n_rows, sizeof(*s->images));
-    s->cap = s->sources && s->images ? n_rows : 0;
-    return s->cap ? 0 : -ENOMEM;
+    return loader_block_round(n_rows * SCRATCH_ROW);
+}
+
+static int
+scratch_get(struct shard_loader *l, uint64_t n_rows, struct scratch *ret)
+{
+    ret->block = loader_block_get(l->batch_mem, n_rows * SCRATCH_ROW, true);
+    if (ret->block == NULL)
+        return -ENOMEM;
+    ret->sources = (struct loader_source *)(void *)ret->block->data;
+    ret->images = (uint64_t *)(void *)(ret->sources + n_rows);
+    return 0;
 }
 
 /* Which row group of the set holds virtual position v. */
@@ -81,7 +94,7 @@ unit_batch(struct shard_loader *l, const struct loader_unit *u, uint32_t s, stru
         rows += end - begin;
     }
     head.n_rows = (uint32_t)rows;
-    if (rows == (uint64_t)l->n_parts * l->order.quota && u->bytes <= u->n_steps * l->batch_bytes)
+    if (rows == (uint64_t)l->n_parts * l->order.quota && u->expected <= u->n_steps * l->batch_bytes)
         head.len = l->batch_bytes;
     r = loader_batch_new(l->batch_mem, l->schema->fields, l->columns, l->n_columns, &head, ret);
     if (r < 0)
@@ -98,7 +111,7 @@ unit_batch(struct shard_loader *l, const struct loader_unit *u, uint32_t s, stru
  * sources, where the rows of batch s begin at s times rows_max. */
 static void
 unit_part(struct shard_loader *l, const struct loader_unit *u, uint32_t p, uint64_t rows_max,
-          struct loader_scratch *scratch)
+          const struct scratch *scratch)
 {
     const struct loader_part *part = &l->parts[p];
     const uint32_t slot0 = part->partition * l->order.quota;
@@ -143,13 +156,13 @@ unit_deliver(struct shard_loader *l, const struct loader_unit *u, uint32_t n)
 
 /* Make and deliver all batches; returns how many came out before an error. */
 static uint32_t
-unit_make(struct shard_loader *l, struct loader_unit *u, struct loader_scratch *scratch,
-          struct shard_error *err)
+unit_make(struct shard_loader *l, struct loader_unit *u, struct shard_error *err)
 {
     const uint64_t rows_max = (uint64_t)l->n_parts * l->order.quota;
+    struct scratch scratch;
     uint32_t s, p, made = 0;
 
-    if (scratch_reserve(scratch, rows_max * u->n_steps) < 0) {
+    if (scratch_get(l, rows_max * u->n_steps, &scratch) < 0) {
         (void)base_fail(err, -ENOMEM, "step %" PRIu64, u->step);
         return 0;
     }
@@ -160,18 +173,19 @@ unit_make(struct shard_loader *l, struct loader_unit *u, struct loader_scratch *
         }
     u->n_steps = s;
     for (p = 0; p < l->n_parts; p++)
-        unit_part(l, u, p, rows_max, scratch);
+        unit_part(l, u, p, rows_max, &scratch);
     for (s = 0; s < u->n_steps; s++) {
         struct shard_batch *b = u->batches[s];
         const bool full = s + 1 < u->n_steps && b->n_rows == rows_max; /* the next stands behind it */
         const uint64_t n_all = b->n_rows + (full ? u->batches[s + 1]->n_rows : 0);
 
-        if (made == s && loader_batch_fill(b, l->n_columns, scratch->sources + s * rows_max, n_all,
+        if (made == s && loader_batch_fill(b, l->n_columns, scratch.sources + s * rows_max, n_all,
                                            err) == 0)
             made++;
         else
             shard_batch_unref(b);
     }
+    loader_block_put(scratch.block);
     unit_deliver(l, u, made);
     return made;
 }
@@ -204,8 +218,9 @@ loader_unit_run(struct base_task *task, struct base_worker *worker)
     uint32_t made = 0;
     bool wake;
 
+    (void)worker;
     if (!atomic_load_explicit(&l->cancelled, memory_order_relaxed))
-        made = unit_make(l, u, &l->scratch[worker->id], &err);
+        made = unit_make(l, u, &err);
     (void)pthread_mutex_lock(&l->lock);
     loader_account(l);
     l->n_units--;
@@ -244,6 +259,8 @@ spilled_group(struct shard_loader *l, struct shard_batch *b)
     g->state = LOADER_GROUP_READY;
     g->refs = 1;
     g->data_bytes = b->data_bytes;
+    for (i = 0; i < l->n_columns; i++)
+        g->row_max += loader_array_row_max(&b->arrays[i]);
     g->row_numbers = b->rows;
     g->spilled = b;
     return g;
@@ -278,7 +295,7 @@ loader_window_spill(struct shard_loader *l, struct loader_window *w, struct shar
     const uint64_t begin = w->end - w->rows_left;
     const uint32_t n = (uint32_t)w->rows_left;
     struct loader_batch_head head = {.step = l->next_gather, .epoch = w->epoch, .n_rows = n};
-    struct loader_scratch scratch = {0};
+    struct scratch scratch = {0};
     struct shard_batch *b = NULL;
     struct loader_group *g = NULL;
     struct loader_set *set;
@@ -286,7 +303,7 @@ loader_window_spill(struct shard_loader *l, struct loader_window *w, struct shar
 
     r = loader_batch_new(l->batch_mem, l->schema->fields, l->columns, l->n_columns, &head, &b);
     if (r == 0)
-        r = scratch_reserve(&scratch, n);
+        r = scratch_get(l, n, &scratch);
     if (r < 0) {
         (void)base_fail(err, r, "step %" PRIu64, l->next_gather);
         goto out;
@@ -312,7 +329,6 @@ loader_window_spill(struct shard_loader *l, struct loader_window *w, struct shar
     r = 0;
 out:
     shard_batch_unref(b);
-    free(scratch.sources);
-    free(scratch.images);
+    loader_block_put(scratch.block);
     return r;
 }

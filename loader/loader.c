@@ -157,9 +157,6 @@ loader_start(struct shard_loader *l, const struct shard_loader_opts *o, struct s
     r = base_pool_open(o->threads, "shard-decode", &l->pool, err);
     if (r < 0)
         return r;
-    l->scratch = calloc(base_pool_threads(l->pool), sizeof(*l->scratch));
-    if (l->scratch == NULL)
-        return base_fail(err, -ENOMEM, "the loader's threads");
     r = base_io_open(&io, &l->io, err);
     if (r < 0)
         return r;
@@ -203,8 +200,6 @@ shard_loader_open(const char *path, const struct shard_loader_opts *opts,
 void
 shard_loader_close(struct shard_loader *l)
 {
-    unsigned i;
-
     if (l == NULL)
         return;
     atomic_store_explicit(&l->cancelled, true, memory_order_relaxed);
@@ -215,14 +210,8 @@ shard_loader_close(struct shard_loader *l)
         base_io_wake(l->io);
         (void)pthread_join(l->planner, NULL);
     }
-    if (l->pool) {
+    if (l->pool)
         base_pool_drain(l->pool);
-        for (i = 0; l->scratch && i < base_pool_threads(l->pool); i++) {
-            free(l->scratch[i].sources);
-            free(l->scratch[i].images);
-        }
-        free(l->scratch);
-    }
     base_pool_close(l->pool); /* before the engine that its tasks wake */
     base_io_close(l->io);     /* before the buffers that it reads into */
     loader_schedule_free(l);

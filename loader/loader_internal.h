@@ -104,6 +104,7 @@ struct loader_group {
     int status;                           /* of READING and DECODING */
     struct shard_error err;
     uint64_t data_bytes;                  /* of the arrays; constant while READY */
+    uint64_t row_max;                     /* no row is longer; likewise */
     const uint64_t *row_numbers;          /* of a spilled batch: every row's own; else NULL */
     struct shard_batch *spilled;          /* what holds the rows of such a group */
     uint64_t row0;                        /* number in the snapshot of the first row */
@@ -127,6 +128,7 @@ struct loader_set {
     struct shard_error *err;
     uint64_t first_step;                  /* that needs it */
     uint64_t row_bytes;                   /* of an average row; 0 = not yet asked for; loader.lock */
+    uint64_t row_max, data_bytes;         /* no row is longer; all rows; set with row_bytes */
     uint32_t *indices;                    /* n_groups; constant */
     uint64_t *starts;                     /* n_groups + 1 virtual positions; constant */
     struct loader_group **groups;         /* constant once n_missing is 0 */
@@ -163,7 +165,8 @@ struct loader_unit {
     struct loader_unit *next;             /* while it is kept */
     uint64_t step;
     uint32_t n_steps;
-    uint64_t bytes;                       /* expected of its batches; under loader.lock */
+    uint64_t expected;                    /* bytes of its batches, if rows are average */
+    uint64_t bytes;                       /* set aside for the most that may come; loader.lock */
     struct shard_batch **batches;         /* plan's unit_steps; the running task's */
     struct loader_window *first[];        /* per part: the window that holds its first row */
 };
@@ -172,13 +175,6 @@ struct loader_unit {
 struct loader_source {
     const struct shard_array *arrays;
     uint32_t row;
-};
-
-/* Memory of a gathering thread, grown as needed. */
-struct loader_scratch {
-    uint64_t cap;                         /* rows */
-    struct loader_source *sources;
-    uint64_t *images;
 };
 
 /* A batch that is being made. */
@@ -207,8 +203,9 @@ SHARD_NODISCARD int loader_batch_new(struct loader_arena *a, const struct shard_
                                      const uint32_t *columns, uint32_t n_columns,
                                      const struct loader_batch_head *head,
                                      struct shard_batch **ret);
-/* Bytes of an array's buffers. */
+/* Bytes of an array's buffers; and what none of its rows exceeds. */
 uint64_t loader_array_bytes(const struct shard_array *a);
+uint64_t loader_array_row_max(const struct shard_array *a);
 /* What a batch takes whose values are so many bytes. */
 uint64_t loader_batch_bytes(uint64_t n_rows, uint32_t n_columns, uint64_t data_bytes);
 /* Fill the arrays with the rows that the first sources name. n_all, not fewer than the batch has
@@ -244,7 +241,6 @@ struct shard_loader {
     struct base_pool *pool;
     struct base_io *io;                   /* the planner's; others only wake it */
     struct loader_arena *load_mem, *batch_mem;
-    struct loader_scratch *scratch;       /* one per pool thread */
     _Atomic bool cancelled;               /* relaxed: tasks that see it late only work in vain */
     pthread_t planner;
     bool planner_runs;
@@ -332,6 +328,8 @@ bool loader_part_done(struct shard_loader *l, struct loader_part *part, struct l
 void loader_set_unref(struct shard_loader *l, struct loader_set *set);
 
 /* gather.c */
+/* What gathering so many rows takes besides their batches. */
+uint64_t loader_scratch_bytes(uint64_t n_rows);
 void loader_unit_run(struct base_task *task, struct base_worker *worker);
 /* Copy rows [w->begin, w->end) into memory of their own and let go of the row groups. No unit is
  * queued or running. */

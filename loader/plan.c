@@ -427,7 +427,7 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
     l->batch_bytes = loader_batch_bytes(step_rows, l->n_columns, step_rows * sizes.row_bytes);
     batch_min = loader_batch_bytes(step_rows, l->n_columns, sizes.step_data);
     /* In the making, spilled, ready, with the consumer. */
-    batch_min = 4 * BASE_MAX(batch_min, l->batch_bytes);
+    batch_min = 4 * BASE_MAX(batch_min, l->batch_bytes) + loader_scratch_bytes(step_rows);
     groups = (uint64_t)l->n_parts * l->order.window;
     load_min = l->order.whole ? sizes.decoded_sum : BASE_MIN(sizes.decoded_sum, groups * sizes.max.decoded);
     in_flight = loader_block_round(sizes.max.stored + UINT64_C(8192) * l->n_columns);

@@ -563,9 +563,9 @@ unit_get(struct shard_loader *l)
     return u;
 }
 
-/* Hand steps [next_gather, + n), of so many bytes, to the pool. */
+/* Hand steps [next_gather, + n) to the pool, of so many bytes, and no more than so many. */
 static void
-unit_submit(struct shard_loader *l, uint32_t n, uint64_t bytes)
+unit_submit(struct shard_loader *l, uint32_t n, uint64_t expected, uint64_t bytes)
 {
     struct loader_unit *u = unit_get(l);
     const uint32_t epoch = (uint32_t)(l->next_gather / l->order.steps);
@@ -581,6 +581,7 @@ unit_submit(struct shard_loader *l, uint32_t n, uint64_t bytes)
     }
     u->step = l->next_gather;
     u->n_steps = n;
+    u->expected = expected;
     u->bytes = bytes;
     for (i = 0; i < l->n_parts; i++) {
         struct loader_part *part = &l->parts[i];
@@ -609,19 +610,23 @@ set_row_bytes(struct loader_set *set)
     uint32_t i;
 
     if (set->row_bytes == 0) {
-        for (i = 0; i < set->n_groups; i++)
+        for (i = 0; i < set->n_groups; i++) {
             bytes += set->groups[i]->data_bytes;
+            set->row_max = BASE_MAX(set->row_max, set->groups[i]->row_max);
+        }
+        set->data_bytes = bytes;
         set->row_bytes = bytes / BASE_MAX(n_rows, 1) + 1;
     }
     return set->row_bytes;
 }
 
 /* What the batch of a step will take, by the averages of the windows that it comes from: where
- * rows are of very different sizes, so are batches. All windows are complete. */
+ * rows are of very different sizes, so are batches. *ret_most: what it may take if it meets the
+ * longest rows. All windows are complete. */
 static uint64_t
-step_bytes(const struct shard_loader *l, uint64_t step)
+step_bytes(const struct shard_loader *l, uint64_t step, uint64_t *ret_most)
 {
-    uint64_t n_rows = 0, bytes = 0, at, end;
+    uint64_t n_rows = 0, bytes = 0, most = 0, at, end;
     uint32_t i;
 
     for (i = 0; i < l->n_parts; i++) {
@@ -635,19 +640,25 @@ step_bytes(const struct shard_loader *l, uint64_t step)
             if (upto <= at || w->epoch != step / l->order.steps)
                 continue;
             bytes += (upto - at) * set_row_bytes(w->set);
+            most += BASE_MIN((upto - at) * w->set->row_max, w->set->data_bytes);
             at = upto;
         }
     }
-    return BASE_MAX(loader_batch_bytes(n_rows, l->n_columns, bytes), l->batch_bytes);
+    bytes = BASE_MAX(loader_batch_bytes(n_rows, l->n_columns, bytes), l->batch_bytes);
+    most = loader_batch_bytes(n_rows, l->n_columns, most);
+    *ret_most = most > bytes ? bytes + most : bytes; /* values that do not fit get a block */
+    return bytes;
 }
 
 /* Steps that may be gathered now as far as the ring and memory go, and their bytes; 0 = wait. want
- * is how many could be. */
+ * is how many could be. What they may come to must have room; where it has none, one step at a time
+ * may be in the making if an average one has room, as then its size is known before the next. */
 static uint32_t
-gather_room(struct shard_loader *l, uint64_t want, uint64_t *ret_bytes)
+gather_room(struct shard_loader *l, uint64_t want, uint64_t *ret_expected, uint64_t *ret_bytes)
 {
     const uint64_t ahead = l->next_gather - l->head;
-    uint64_t n = BASE_MIN(want, l->unit_steps), room, bytes = 0, i;
+    const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
+    uint64_t n = BASE_MIN(want, l->unit_steps), room, expected = 0, most = 0, i;
 
     if (ahead >= l->ring_cap)
         return 0;
@@ -657,15 +668,20 @@ gather_room(struct shard_loader *l, uint64_t want, uint64_t *ret_bytes)
     room = loader_arena_room(l->batch_mem);
     room = room > l->bytes_out ? room - l->bytes_out : 0;
     for (i = 0; i < n; i++) {
-        const uint64_t more = step_bytes(l, l->next_gather + i);
+        const uint64_t scratch = loader_scratch_bytes((i + 1) * step_rows);
+        uint64_t step_most;
+        const uint64_t step = step_bytes(l, l->next_gather + i, &step_most);
 
         /* With nothing ahead the consumer holds all the memory there is for batches, and wants
          * one more. */
-        if (bytes + more > room && (i > 0 || ahead > 0))
+        if (most + step_most + scratch > room &&
+            (i > 0 || l->n_units > 0 || (ahead > 0 && step + scratch > room)))
             break;
-        bytes += more;
+        expected += step;
+        most += step_most;
     }
-    *ret_bytes = bytes;
+    *ret_expected = expected;
+    *ret_bytes = most + loader_scratch_bytes(i * step_rows);
     return (uint32_t)i;
 }
 
@@ -674,7 +690,7 @@ loader_schedule_gather(struct shard_loader *l)
 {
     while (!l->closing && l->next_gather < l->plan.stop_step) {
         const uint64_t epoch_end = (l->next_gather / l->order.steps + 1) * l->order.steps;
-        uint64_t ready = BASE_MIN(epoch_end, l->plan.stop_step), bytes = 0;
+        uint64_t ready = BASE_MIN(epoch_end, l->plan.stop_step), expected = 0, bytes = 0;
         uint32_t i, n;
 
         for (i = 0; i < l->n_parts; i++)
@@ -682,10 +698,10 @@ loader_schedule_gather(struct shard_loader *l)
         ready = BASE_MIN(ready, l->fail_step);
         if (ready <= l->next_gather)
             return;
-        n = gather_room(l, ready - l->next_gather, &bytes);
+        n = gather_room(l, ready - l->next_gather, &expected, &bytes);
         if (n == 0)
             return;
-        unit_submit(l, n, bytes);
+        unit_submit(l, n, expected, bytes);
     }
 }
 

@@ -720,8 +720,10 @@ group_decode_run(struct base_task *task, struct base_worker *worker)
         g->status = base_fail(&g->err, -ECANCELED, "the loader is being closed");
     for (i = 0; i < l->n_columns && g->status >= 0; i++)
         g->status = group_decode_column(g, i, worker, &pr);
-    for (i = 0; i < l->n_columns && g->status >= 0; i++)
+    for (i = 0; i < l->n_columns && g->status >= 0; i++) {
         g->data_bytes += loader_array_bytes(&g->arrays[i]);
+        g->row_max += loader_array_row_max(&g->arrays[i]);
+    }
     loader_block_put(g->raw);
     g->raw = NULL;
 

@@ -609,6 +609,31 @@ START_TEST(test_long_rows_at_the_end_stay_in_the_budget)
 }
 END_TEST
 
+/* All long rows of a row group in a few steps, of all partitions at once: the average of their row
+ * group says nothing of them, and the plan cannot know. */
+START_TEST(test_clumps_of_long_rows_exceed_the_budget_by_two_steps)
+{
+    static const struct fmt_util_spec spec = {.columns = "row:uint64,clump:string",
+                                              .groups_per_shard = 8,
+                                              .rows_per_group = FMT_UTIL_CLUMP_ROWS,
+                                              .seed = 15, .zstd_level = 1};
+    struct shard_loader_opts o = options(16, 4, 1);
+    const uint64_t step = 16 * (160 << 10); /* the longest; the consumer has one, too */
+    struct loader_run run = {0}, small = {0};
+    char path[300];
+
+    make(&spec, path);
+    o.shuffle = SHARD_SHUFFLE_NONE;
+    run_ok(path, &o, NULL, &run);
+    for (o.memory = run.plan.memory_min; o.memory < 200u << 20; o.memory += 48u << 20) {
+        run_ok(path, &o, NULL, &small);
+        ck_assert_uint_eq(run.order_hash, small.order_hash);
+        ck_assert_msg(small.stats.memory_peak <= o.memory + 2 * step + (1 << 20), "%" PRIu64
+                      " of %" PRIu64, small.stats.memory_peak, o.memory);
+    }
+}
+END_TEST
+
 /* They are not in the pages that the footer tells of, and are still paid for. */
 START_TEST(test_out_of_line_values_have_room_in_the_smallest_budget)
 {
@@ -886,6 +911,7 @@ main(void)
         {"memory", test_smallest_budget_works_and_no_smaller, 6},
         {"memory", test_footers_stay_in_the_budget, 2},
         {"memory", test_long_rows_at_the_end_stay_in_the_budget, 2},
+        {"memory", test_clumps_of_long_rows_exceed_the_budget_by_two_steps, 1},
         {"memory", test_out_of_line_values_have_room_in_the_smallest_budget, 2},
         {"memory", test_small_data_is_read_once, 1},
         {"memory", test_batches_outlive_the_loader, 1},

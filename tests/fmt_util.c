@@ -154,6 +154,16 @@ append_late(uint64_t row, struct fmt_column *c)
     return fmt_column_append_bytes(c, text, row < FMT_UTIL_LATE_ROW ? 8 : sizeof(text));
 }
 
+/* Runs of long values among many short ones. */
+static int
+append_clump(uint64_t row, struct fmt_column *c)
+{
+    static char text[160 << 10];
+
+    memset(text, 'a' + (char)(row % 26), sizeof(text));
+    return fmt_column_append_bytes(c, text, row % FMT_UTIL_CLUMP_ROWS < 64 ? sizeof(text) : 8);
+}
+
 /* 8 bytes, or in every fiftieth row so many that they stand out of line. */
 static int
 append_huge(uint64_t row, struct fmt_column *c)
@@ -183,6 +193,8 @@ fill_row(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_
     case SHARD_TYPE_STRING:
         if (strcmp(f->name, "late") == 0)
             return append_late(row, c);
+        if (strcmp(f->name, "clump") == 0)
+            return append_clump(row, c);
         if (strcmp(f->name, "huge") == 0)
             return append_huge(row, c);
         len = make_text(state, text);

@@ -23,12 +23,14 @@ struct fmt_util_spec {
 };
 
 #define FMT_UTIL_LATE_ROW 4000u
+#define FMT_UTIL_CLUMP_ROWS 4000u
 
 /* Append rows [row0, row0 + n) of the column to c. A column named "row" holds the row's number, a
- * string column named "late" has 8 bytes in rows below FMT_UTIL_LATE_ROW and 10 KiB in others,
- * one named "huge" values that stand out of line in every fiftieth row. In nullable columns about
- * every fifth row is null. Text is of up to 60 bytes, binary of up to 40, lists and sparse vectors
- * of up to 9 elements, lists of strings of up to 5; numbers take any value that their type can. */
+ * string column named "late" has 8 bytes in rows below FMT_UTIL_LATE_ROW and 10 KiB in others, one
+ * named "clump" 160 KiB in the first 64 of every FMT_UTIL_CLUMP_ROWS rows and 8 bytes in others, one
+ * named "huge" values that stand out of line in every fiftieth row. In nullable columns about every
+ * fifth row is null. Text is of up to 60 bytes, binary of up to 40, lists and sparse vectors of up to
+ * 9 elements, lists of strings of up to 5; numbers take any value that their type can. */
 int fmt_util_fill(const struct shard_field *f, uint64_t seed, uint64_t row0, uint64_t n,
                   struct fmt_column *c);
 /* Rows of row group g of shard s, as spec gives them. */
