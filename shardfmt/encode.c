@@ -20,7 +20,7 @@ void
 fmt_encoder_init(struct fmt_encoder *e, const struct fmt_encode_opts *opts,
                  struct base_codec *codec)
 {
-    *e = (struct fmt_encoder){.opts = opts, .codec = codec};
+    *e = (struct fmt_encoder){.opts = opts, .codec = codec, .encoding = FMT_ENC_AUTO};
 }
 
 void
@@ -117,9 +117,10 @@ static const struct fmt_ints_kind u32_kind = {sizeof(uint32_t), true, false};
 static int
 put_u32s(struct fmt_encoder *e, enum fmt_role role, const uint32_t *values, size_t n)
 {
-    struct fmt_plan plan;
+    struct fmt_plan plan = {0};
     int r = fmt_plan_numbers(e, values, u32_kind, n, &plan);
 
+    e->plain_cost += plan.cost;
     return r < 0 ? r : put_planned(e, role, plan.way, values, u32_kind, n);
 }
 
@@ -262,18 +263,38 @@ put_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_plan *
     return put_planned(e, FMT_ROLE_CODES, codes->way, e->dict.codes.data, u32_kind, v->n);
 }
 
+/* A dictionary was asked for: 1 where one can be built. */
+static int
+force_dict(struct fmt_encoder *e, const struct numbers *v, struct fmt_plan *ret)
+{
+    const uint32_t max = (uint32_t)BASE_MIN(v->n, DICT_ENTRIES_MAX);
+    int r = fmt_dict_numbers(&e->dict, v->values, v->kind.size, v->n, max);
+
+    if (r <= 0)
+        return r;
+    e->n_distinct = e->dict.n;
+    r = fmt_plan_numbers(e, e->dict.codes.data, u32_kind, v->n, ret);
+    return r < 0 ? r : 1;
+}
+
 static int
 put_numbers(struct fmt_encoder *e, const struct numbers *v)
 {
+    const bool force = e->encoding != FMT_ENC_AUTO && e->encoding != FMT_ENC_DICT;
     struct fmt_plan plan, codes;
-    int r = fmt_plan_numbers(e, v->values, v->kind, v->n, &plan);
+    int r = force ? fmt_plan_forced(e, v->values, v->kind, v->n, &plan)
+                  : fmt_plan_numbers(e, v->values, v->kind, v->n, &plan);
 
     if (r < 0)
         return r;
     if (plan.way.encoding == FMT_ENC_CONST)
         e->n_distinct = 1;
-    else if (!e->opts->plain_only)
+    else if (e->encoding == FMT_ENC_DICT && v->n)
+        r = force_dict(e, v, &codes);
+    else if (!e->opts->plain_only && !force)
         r = plan_dict(e, v, &plan, &codes);
+    e->plain_cost += plan.plain;
+    e->alternative = e->encoding == FMT_ENC_AUTO && (r > 0 || plan.way.encoding != FMT_ENC_PLAIN);
     if (r != 0)
         return r < 0 ? r : put_dict(e, v, &codes);
     if (plan.way.encoding == FMT_ENC_PLAIN && !v->kind.is_int) {
@@ -445,6 +466,8 @@ dict_try_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t ro
 
     if (n < 2 || n_bytes == 0)
         return 0;
+    if (e->encoding == FMT_ENC_DICT)
+        return fmt_dict_strings(&e->dict, a, row0, n, 1, BASE_MIN(n, DICT_ENTRIES_MAX), n_bytes);
     r = fmt_dict_strings(&e->dict, a, row0, k, n / k, k - k / 10, n_bytes);
     if (r <= 0)
         return r;
@@ -476,9 +499,12 @@ encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t 
     if (cost_plain < 0 || cost_dict < 0)
         return -ENOMEM;
     /* An entry's length costs about what a row's length does: count a byte for either. */
-    if (codes.cost + (uint64_t)cost_dict + e->dict.n + 2 * FMT_STREAM_ENTRY >=
-        (uint64_t)cost_plain + present)
+    if (e->encoding == FMT_ENC_AUTO && codes.cost + (uint64_t)cost_dict + e->dict.n +
+                                               2 * FMT_STREAM_ENTRY >=
+                                           (uint64_t)cost_plain + present)
         return 0;
+    e->alternative = e->encoding == FMT_ENC_AUTO;
+    e->plain_cost += (uint64_t)cost_plain + present;
     (void)stream_add(e, FMT_ROLE_BYTES, FMT_ENC_DICT, 1, n_bytes, 0);
     r = put_u32s(e, FMT_ROLE_DICT_LENGTHS, (const uint32_t *)(const void *)e->dict_lengths.data,
                  e->dict.n);
@@ -497,7 +523,7 @@ encode_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0
     size_t n_bytes;
     int r;
 
-    if (n_over == 0 && !e->opts->plain_only) {
+    if (n_over == 0 && !e->opts->plain_only && e->encoding != FMT_ENC_PLAIN) {
         r = encode_string_dict(e, a, row0, n, present);
         if (r != 0)
             return r < 0 ? r : 0;
@@ -626,6 +652,8 @@ fmt_encode_page(struct fmt_encoder *e, const struct shard_array *a, uint64_t row
 
     e->n_streams = 0;
     e->n_distinct = 0;
+    e->alternative = false;
+    e->plain_cost = FMT_PAGE_HEAD + 4 * FMT_STREAM_ENTRY + (present < n ? fmt_bits_bytes(n) : 0);
     base_buf_reset(&e->arena);
     if (present < n)
         r = put_bits(e, FMT_ROLE_VALIDITY, a->validity, row0, n);

@@ -30,6 +30,9 @@ struct fmt_stream_out {
 struct fmt_encoder {
     const struct fmt_encode_opts *opts;
     struct base_codec *codec;
+    uint8_t encoding;      /* asked for: FMT_ENC_*, or FMT_ENC_AUTO; the caller may change it */
+    bool alternative;      /* the last page could have had plain values, which it has not */
+    uint64_t plain_cost;   /* estimated bytes of it in the file then */
     struct base_buf page;  /* result of fmt_encode_page() */
     uint32_t used;         /* bit set of encodings; the caller clears it */
     uint32_t n_distinct;   /* of the last page, 0 = not known */
@@ -61,9 +64,13 @@ struct fmt_plan {
     struct fmt_ints_way way;
     uint64_t raw;  /* fewest bytes before zstd, by any of the ways tried */
     uint64_t cost; /* estimated bytes in the file */
+    uint64_t plain; /* the same of plain values */
 };
 SHARD_NODISCARD int fmt_plan_numbers(struct fmt_encoder *e, const void *values,
                                      struct fmt_ints_kind kind, size_t n, struct fmt_plan *ret);
+/* The same where the encoding was asked for (not DICT): all alike is CONST still. */
+SHARD_NODISCARD int fmt_plan_forced(struct fmt_encoder *e, const void *values,
+                                    struct fmt_ints_kind kind, size_t n, struct fmt_plan *ret);
 /* Estimated bytes in the file of len bytes, going by a sample of them. */
 SHARD_NODISCARD int64_t fmt_cost_bytes(struct fmt_encoder *e, const void *data, size_t len);
 

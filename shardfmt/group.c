@@ -21,7 +21,7 @@
 uint64_t
 fmt_group_raw_limit(uint32_t n_columns)
 {
-    const uint64_t want = (uint64_t)n_columns << 14;
+    const uint64_t want = (uint64_t)n_columns << 16;
 
     return BASE_MIN(BASE_MAX(want, FMT_GROUP_RAW_MIN), FMT_GROUP_RAW_MAX);
 }
@@ -38,10 +38,44 @@ fmt_encoding_name(enum fmt_encoding e)
     return (unsigned)e < BASE_ARRAY_LEN(names) ? names[e] : "unknown";
 }
 
+int
+fmt_encoding_parse(const char *name)
+{
+    if (strcmp(name, "auto") == 0)
+        return FMT_ENC_AUTO;
+    for (unsigned e = 0; e <= FMT_ENC_LAST; e++)
+        if (e != FMT_ENC_CONST && strcmp(name, fmt_encoding_name((enum fmt_encoding)e)) == 0)
+            return (int)e;
+    return -1;
+}
+
+bool
+fmt_encoding_fits(const struct shard_field *f, unsigned encoding)
+{
+    const struct fmt_type t = fmt_type_of(f->type, f->elem);
+    const bool text = t.kind == FMT_KIND_BYTES || t.kind == FMT_KIND_STRINGS;
+
+    switch (encoding) {
+    case FMT_ENC_AUTO:
+    case FMT_ENC_PLAIN:
+        return true;
+    case FMT_ENC_DICT:
+        return t.kind != FMT_KIND_BIT;
+    case FMT_ENC_RLE:
+    case FMT_ENC_BSS:
+        return t.kind != FMT_KIND_BIT && !text;
+    default:
+        return t.kind != FMT_KIND_BIT && !text && t.number != FMT_NUMBER_FLOAT;
+    }
+}
+
+#define SMALL_CHUNK (256u << 10)
+
 /* What fmt_image_encode() works with. */
 struct imaging {
     struct fmt_image *im;
     const struct fmt_encode_opts *opts;
+    struct fmt_encode_opts column; /* the same, with what is asked for the column at hand */
     struct base_codec *codec;
     const struct base_dict *dict; /* of the column at hand, or NULL */
     struct fmt_encoder encoder;
@@ -51,24 +85,37 @@ struct imaging {
     uint32_t *over_first;                    /* n_columns + 1: the column's part of overflow */
 };
 
+/* Where the level was left to us, two kinds of pages may take more of zstd's time: those that encodings
+ * have made small against their data, as it is no more than level 3 would take for the data as it was; and
+ * the small columns of wide tables, on which a level works best and whose reading took longer anyway. */
+static int
+zstd_level(const struct fmt_encode_opts *o, size_t raw_len, uint64_t data_len)
+{
+    const bool small = o->page_bytes == 0 && raw_len <= SMALL_CHUNK;
+
+    if (!o->zstd_adapt || (data_len < 3 * (uint64_t)raw_len && !small))
+        return o->zstd_level;
+    return BASE_MAX(o->zstd_level, data_len < 8 * (uint64_t)raw_len ? 6 : 9);
+}
+
 /* Append raw bytes to the image, compressed where that pays, and describe them in *p. */
 static int
 image_store(struct imaging *g, const void *raw, size_t raw_len, struct fmt_page *p)
 {
     struct base_buf *b = &g->im->bytes;
     const size_t aligned = (size_t)base_align_up(b->len, FMT_ALIGN);
+    const int level = zstd_level(&g->column, raw_len, p->data_len);
     int64_t n = (int64_t)raw_len;
 
     p->raw_len = (uint32_t)raw_len;
     p->codec = FMT_CODEC_NONE;
     if (base_buf_reserve(b, FMT_ALIGN + BASE_MAX(base_codec_bound(raw_len), raw_len)) < 0)
         return -ENOMEM;
-    if (g->opts->zstd_level != 0) {
+    if (level != 0) {
         uint8_t *dst = b->data + b->len;
 
         n = g->dict ? base_codec_compress_with(g->codec, g->dict, dst, b->cap - b->len, raw, raw_len)
-                    : base_codec_compress(g->codec, g->opts->zstd_level, dst, b->cap - b->len, raw,
-                                          raw_len);
+                    : base_codec_compress(g->codec, level, dst, b->cap - b->len, raw, raw_len);
         if (n < 0)
             return (int)n;
         if (fmt_zstd_pays(raw_len, (size_t)n))
@@ -261,16 +308,74 @@ page_rows(const struct shard_array *a, uint64_t row0, uint64_t limit)
     return (uint32_t)(row - row0);
 }
 
+/* Was a level asked for column col? The dictionaries are made for the one of all columns. */
+static bool
+has_level(const struct imaging *g, uint32_t col)
+{
+    return g->opts->columns && g->opts->columns[col].zstd_level != FMT_LEVEL_DEFAULT;
+}
+
+/* What is asked for column col. */
+static void
+take_column(struct imaging *g, uint32_t col)
+{
+    g->column = *g->opts;
+    g->encoder.encoding = FMT_ENC_AUTO;
+    if (g->opts->columns == NULL)
+        return;
+    g->encoder.encoding = g->opts->columns[col].encoding;
+    if (has_level(g, col)) {
+        g->column.zstd_level = g->opts->columns[col].zstd_level;
+        g->column.zstd_adapt = false;
+    }
+}
+
+/* Of the page that stands behind before and the plain one that stands behind end, leave the smaller. */
+static void
+keep_smaller(struct imaging *g, size_t before, size_t end, struct fmt_page *p,
+             const struct fmt_page *plain, uint32_t chosen)
+{
+    struct base_buf *b = &g->im->bytes;
+
+    if (plain->stored_len >= p->stored_len) {
+        b->len = end;
+        g->encoder.used = chosen;
+        return;
+    }
+    *p = *plain;
+    p->off = plain->codec == FMT_CODEC_NONE ? base_align_up(before, FMT_ALIGN) : before;
+    memset(b->data + before, 0, (size_t)p->off - before);
+    memmove(b->data + p->off, b->data + plain->off, p->stored_len);
+    b->len = (size_t)p->off + p->stored_len;
+}
+
 /* Encode and store one page of rows [row0, row0 + n). */
 static int
 put_page(struct imaging *g, const struct shard_array *a, uint64_t row0, uint32_t n,
          const struct fmt_overflow *over, uint32_t n_over)
 {
-    struct fmt_page p = {.n_rows = n, .data_len = fmt_array_raw_bytes(a, row0, n)};
+    const uint64_t data_len = fmt_array_raw_bytes(a, row0, n);
+    struct fmt_page p = {.n_rows = n, .data_len = data_len}, plain = p;
+    const size_t before = g->im->bytes.len;
+    const uint32_t used = g->encoder.used;
     int r = fmt_encode_page(&g->encoder, a, row0, n, over, n_over);
 
     if (r == 0)
         r = image_store(g, g->encoder.page.data, g->encoder.page.len, &p);
+    if (r == 0 && g->encoder.alternative && p.stored_len > g->encoder.plain_cost) {
+        /* The sample promised more than the page keeps: is it smaller without? */
+        const uint32_t chosen = g->encoder.used;
+        const size_t end = g->im->bytes.len;
+
+        g->encoder.encoding = FMT_ENC_PLAIN;
+        g->encoder.used = used;
+        r = fmt_encode_page(&g->encoder, a, row0, n, over, n_over);
+        g->encoder.encoding = FMT_ENC_AUTO;
+        if (r == 0)
+            r = image_store(g, g->encoder.page.data, g->encoder.page.len, &plain);
+        if (r == 0)
+            keep_smaller(g, before, end, &p, &plain, chosen);
+    }
     return r < 0 ? r : base_buf_append(&g->pages, &p, sizeof(p));
 }
 
@@ -287,7 +392,7 @@ put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
     struct fmt_chunk_stats *stats = g->im->stats ? &g->im->stats[col] : NULL;
     int r;
 
-    g->dict = g->opts->zdicts ? g->opts->zdicts->of[col] : NULL;
+    g->dict = g->opts->zdicts && !has_level(g, col) ? g->opts->zdicts->of[col] : NULL;
     if (stats)
         fmt_stats_compute(a, stats);
     g->encoder.used = 0;
@@ -418,10 +523,12 @@ image_fill(struct imaging *g, const struct fmt_schema *s, const struct shard_arr
     int r = 0;
 
     for (uint32_t c = 0; c < s->n_fields && r == 0; c++) {
+        take_column(g, c);
         r = put_overflow_column(g, &arrays[c]);
         g->over_first[c + 1] = (uint32_t)(g->overflow.len / sizeof(struct fmt_overflow));
     }
     for (uint32_t c = 0; c < s->n_fields && r == 0; c++) {
+        take_column(g, c);
         r = put_chunk(g, &arrays[c], c);
         im->chunk_first[c + 1] = (uint32_t)(g->pages.len / sizeof(struct fmt_page));
     }
@@ -438,7 +545,7 @@ fmt_image_encode(const struct fmt_schema *s, const struct shard_array *arrays,
 
     if (r < 0)
         return r;
-    fmt_encoder_init(&g.encoder, opts, codec);
+    fmt_encoder_init(&g.encoder, &g.column, codec);
     g.im = image_new(s->n_fields, s->n_fields ? (uint32_t)arrays[0].n_rows : 0, !opts->plain_only);
     g.over_first = calloc((size_t)s->n_fields + 1, sizeof(*g.over_first));
     if (g.im == NULL || g.over_first == NULL) {

@@ -23,8 +23,18 @@ struct fmt_zdicts {
     struct base_dict **of; /* n_columns; NULL: the column has none */
 };
 
+/* What is asked for one column. */
+struct fmt_column_opts {
+    int zstd_level;          /* 0 = none; FMT_LEVEL_DEFAULT = as of all columns */
+    uint8_t encoding;        /* of its values: FMT_ENC_*, or FMT_ENC_AUTO */
+};
+#define FMT_LEVEL_DEFAULT (-1)
+#define FMT_ENC_AUTO      255u
+
 struct fmt_encode_opts {
     int zstd_level;          /* 0 = no compression (codec none) */
+    bool zstd_adapt;         /* a higher level for pages that are small against their data */
+    const struct fmt_column_opts *columns; /* one per column, or NULL */
     uint32_t page_bytes;     /* raw bytes per page; 0 = FMT_PAGE_RAW_MAX, which is also the most */
     bool plain_only;         /* restricted files: encoding plain, no statistics */
     const struct fmt_zdicts *zdicts; /* NULL = none; must outlive what was encoded with it */
@@ -37,7 +47,7 @@ fmt_tensor_outside(uint64_t width, size_t size)
     return width * size > FMT_INLINE_MAX;
 }
 
-/* Where a row group closes by default, raw bytes: clamp(16 KiB x columns, 4 MiB, 64 MiB). */
+/* Where a row group closes by default, raw bytes: clamp(64 KiB x columns, 4 MiB, 64 MiB). */
 uint64_t fmt_group_raw_limit(uint32_t n_columns);
 
 /* Description of one stored page (or piece); offsets are relative to the group's start until it
@@ -133,5 +143,10 @@ enum fmt_encoding {
 };
 #define FMT_ENC_LAST 6u
 const char *fmt_encoding_name(enum fmt_encoding e);
+/* An encoding by the name that a user asks for it by: FMT_ENC_*, FMT_ENC_AUTO, or -1. "constant" is none:
+ * it is found where it fits. */
+int fmt_encoding_parse(const char *name);
+/* Can values of the type have it? */
+bool fmt_encoding_fits(const struct shard_field *f, unsigned encoding);
 
 #endif

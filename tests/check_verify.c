@@ -441,8 +441,8 @@ START_TEST(test_goes_on_after_damage_and_tells_in_one_order)
             ck_assert_int_eq(ftruncate(fd, (off_t)content[i].len / 2), 0);
             damaged++;
         } else if (strncmp(files[i], "shards/", 7) == 0 && i % 3 == 1) {
-            /* Bytes all over: pages of several row groups. */
-            for (size_t at = 100; at + 600 < content[i].len; at += 900)
+            /* Bytes all over but the footer: pages of several row groups. */
+            for (size_t at = 100; at < content[i].len * 3 / 4; at += 900)
                 ck_assert_int_eq(pwrite(fd, "\xff\0\xff", 3, (off_t)at), 3);
             damaged++;
         } else if (strncmp(files[i], "quarantine/", 11) == 0) {

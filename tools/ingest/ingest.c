@@ -71,6 +71,7 @@ static struct fmt_encode_opts
 encode_opts(const struct pipeline *p)
 {
     return (struct fmt_encode_opts){.zstd_level = p->opts->zstd_level,
+                                    .zstd_adapt = p->opts->zstd_adapt,
                                     .page_bytes = p->opts->page_bytes};
 }
 

@@ -27,6 +27,7 @@ struct ingest_opts {
     double max_bad;
     uint64_t max_bad_rows;
     int zstd_level;
+    bool zstd_adapt;                /* struct fmt_encode_opts */
     uint64_t group_bytes, shard_bytes; /* raw, stored; 0 = default */
     uint32_t page_bytes;
     uint64_t memory;                /* budget; 0 = 1 GiB */

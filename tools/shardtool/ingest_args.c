@@ -51,7 +51,7 @@ static const struct cli_opt opts[] = {
     {0, "max-bad", "N|N%", "publish nothing where more records are bad\n(default 1%, but at least 10 "
      "records)", OPT_MAX_BAD},
     {0, "codec", "zstd:N|none", "compression (default zstd:3)", OPT_CODEC},
-    {0, "row-group-bytes", "SIZE", "raw bytes at which a row group ends\n(default 16K x columns, from "
+    {0, "row-group-bytes", "SIZE", "raw bytes at which a row group ends\n(default 64K x columns, from "
      "4M to 64M)", OPT_GROUP_BYTES},
     {0, "page-bytes", "SIZE", "raw bytes of a page (default 4M; 4K to 64K for random\naccess)",
      OPT_PAGE_BYTES},
@@ -578,6 +578,7 @@ ingest_args_parse(struct ingest_args *in, int argc, char **argv, int *ret_status
     in->opts.max_bad = MAX_BAD_SHARE;
     in->opts.max_bad_rows = MAX_BAD_ROWS;
     in->opts.zstd_level = ZSTD_LEVEL;
+    in->opts.zstd_adapt = true;
     cli_args_init(&a, &usage, argc, argv);
     while ((id = cli_args_next(&a)) > 0)
         take_option(&a, in, id);
