@@ -13,7 +13,7 @@ cli_scripts = \
 	tests/cli/check_types.py \
 	tests/cli/check_where.py
 TESTS += $(cli_scripts)
-EXTRA_DIST += $(cli_scripts) tests/cli/util.py tests/shard_reference.py
+EXTRA_DIST += $(cli_scripts) tests/cli/util.py
 
 # Benchmarks of the programs: anybody can run them; no test does.
 EXTRA_DIST += tests/bench/ingest_jobs.sh

@@ -1,9 +1,13 @@
 # Tests of fmt. fmt_util makes small datasets; tests of other layers list it in their sources, too.
 fmt_util = tests/fmt_util.c tests/fmt_util.h
-EXTRA_DIST += $(fmt_util) tests/dataset_reference.py
+EXTRA_DIST += $(fmt_util) tests/shardline_reader.py
 # shard_util writes one shard and reads it from memory.
 shard_util = tests/shard_util.c tests/shard_util.h
 EXTRA_DIST += $(shard_util) tests/rowhash_reference.py
+# Datasets of any columns for scripts.
+check_PROGRAMS += tests/make_dataset
+tests_make_dataset_SOURCES = tests/make_dataset.c $(fmt_util)
+tests_make_dataset_LDADD = shardfmt/libfmt.la lib/libbase.la
 if HAVE_CHECK
 fmt_core_check = tests/check_column tests/check_encode tests/check_filter tests/check_ints \
 	tests/check_shard tests/check_zdict

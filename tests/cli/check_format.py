@@ -4,12 +4,16 @@ import glob
 import json
 import os
 import random
+import struct
+import subprocess
 import sys
 
 from util import data, ingest, json_lines, main, tool, tree, write
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from shard_reference import SPARSE, Shard  # noqa: E402
+from shardline_reader import BFLOAT16, FLOAT16, FLOAT32, NUMBERS, SPARSE, TENSOR, Shard  # noqa: E402
+
+MAKE = os.path.join(os.environ["top_builddir"], "tests", "make_dataset")
 
 
 def flat(record, prefix=""):
@@ -30,11 +34,11 @@ def compare(ds):
         shard = Shard(path)
         for row in shard.rows():
             got = {}
-            for (name, kind, _), value in zip(shard.columns, row):
-                if kind == SPARSE and value is not None:
+            for field, value in zip(shard.fields, row):
+                if field.type == SPARSE and value is not None:
                     value = {"indices": [i for i, _ in value], "values": [v for _, v in value]}
                 if value is not None:
-                    got[name] = value
+                    got[field.name] = value
             if "_extra" not in got:
                 assert flat(got) == flat(want[n]), (n, got, want[n])
             n += 1
@@ -96,6 +100,46 @@ def test_pages_with_a_dictionary(tmp):
             assert tool("get", ds, *picks)[0].splitlines() == [rows[i] for i in picks]
             tool("verify", ds)
     assert trees[0] == trees[1]
+
+
+def leaves(value):
+    return [x for v in value for x in leaves(v)] if isinstance(value, list) else [value]
+
+
+def rounded(value, number):
+    """Floats to that type, for shardtool prints the fewest digits that give it again."""
+    if isinstance(value, list):
+        return [rounded(v, number) for v in value]
+    if not isinstance(value, float):
+        return value
+    if number != BFLOAT16:
+        return struct.pack("<" + NUMBERS[number], value)
+    bits, = struct.unpack("<I", struct.pack("<f", value))
+    return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+
+
+def test_types_with_parameters(tmp):
+    columns = ("row:uint64,h:float16?,b:bfloat16,t3:tensor<float32,2,3>?,t1:tensor<uint8,7>,"
+               "tb:tensor<bfloat16,2>?,ls:list<string>?,lt:list<string>,lh:list<float16>,"
+               "big:tensor<uint8,3,400000>?")
+    for n, (level, page_bytes) in enumerate(((0, 0), (3, 0), (3, 4096))):
+        ds = os.path.join(tmp, "new%d" % n)
+        subprocess.run([MAKE, ds, columns if n < 2 else columns[:columns.rindex(",big")],
+                        "5" if n < 2 else "700", str(level), str(page_bytes)], check=True)
+        want = iter(json_lines(tool("cat", ds)[0]))
+        for path in sorted(glob.glob(os.path.join(ds, "shards", "*")),
+                           key=lambda p: next(Shard(p).rows())[0]):
+            shard = Shard(path)
+            for row in shard.rows():
+                w = next(want)
+                for field, value in zip(shard.fields, row):
+                    expect = w.get(field.name)
+                    if field.type == TENSOR and expect is not None:
+                        expect = leaves(expect)
+                    if field.number in (FLOAT16, BFLOAT16, FLOAT32):
+                        value, expect = rounded(value, field.number), rounded(expect, field.number)
+                    assert value == expect, (row[0], field.name, value, expect)
+        assert next(want, None) is None
 
 
 def test_sparse(tmp):

@@ -97,8 +97,8 @@ static void
 check_row(const struct dict *d, const struct shard_array *a, uint64_t i, bool null, uint32_t code)
 {
     static const uint8_t zeros[8];
-    const uint8_t *values = a->values, *want = d->bytes.data + d->start[code];
     const uint32_t len = null ? 0 : d->start[code + 1] - d->start[code];
+    const uint8_t *values = a->values, *want = len ? d->bytes.data + d->start[code] : zeros;
 
     fuzz_must(fmt_array_is_null(a, i) == null, "nulls");
     if (d->size) {
