@@ -75,8 +75,8 @@ assert slow["limit"] == "consumer" or slow["stall_fraction"] > 0.02, slow
 quiet = bench("--no-hash")
 assert quiet["content_hash"] is None and quiet["order_hash"] is None
 bench("--partitions", 7, fails=2)
-bench("--split", "nothing", fails=1)
-bench("--columns", "nothing", fails=1)
+bench("--split", "nothing", fails=2)
+bench("--columns", "nothing", fails=2)
 table = subprocess.run([tool, "bench", ds], capture_output=True, text=True, check=True).stdout
 assert "rows" in table and "limit" in table
 END

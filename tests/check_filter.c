@@ -673,7 +673,7 @@ random_group(uint64_t *rng, const struct fmt_schema *s, uint64_t n, struct fmt_c
         const uint64_t nulls = s->fields[c].nullable ? below(rng, 4) : 0; /* none, few, ..., all */
         const uint64_t seed = shard_util_next(rng), kinds = 1 + below(rng, 6);
 
-        fmt_column_init(&cols[c], s->fields[c].type, s->fields[c].elem);
+        fmt_column_init_field(&cols[c], &s->fields[c]);
         for (uint64_t row = 0; row < n; row++) {
             uint64_t r = seed + below(rng, kinds);
             char text[64];

@@ -356,8 +356,8 @@ def test_columns_rename_filter(tmp):
     assert r["filtered"] == 2 and r["rows_written"] == 1, r
     assert all_rows(ds) == [{"z": 3, "b": "xx"}]
     assert all_rows(ds, "--columns", "b") == [{"b": "xx"}]
-    tool("cat", ds, "--columns", "nope", status=1)
-    tool("cat", ds, "--split", "nope", status=1)
+    tool("cat", ds, "--columns", "nope", status=2)
+    tool("cat", ds, "--split", "nope", status=2)
 
 
 def test_csv_options(tmp):
