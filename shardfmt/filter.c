@@ -114,6 +114,13 @@ lengths_of(const struct block *b, const struct shard_array *a, uint64_t keys[BLO
         keys[i] = (uint64_t)(a->offsets[b->row0 + i + 1] - a->offsets[b->row0 + i]);
 }
 
+/* NULL where it has none, and so the filter perhaps has none. */
+static const struct filter_span *
+spans_of(const struct fmt_filter *f, const struct filter_node *node)
+{
+    return node->n ? f->spans + node->first : NULL;
+}
+
 static bool
 in_spans(const struct filter_span *s, uint32_t n, uint64_t key)
 {
@@ -134,7 +141,7 @@ static void
 eval_number(const struct block *b, const struct filter_node *node, uint64_t is[WORDS])
 {
     const struct shard_array *a = &b->inputs[node->input];
-    const struct filter_span *s = b->f->spans + node->first;
+    const struct filter_span *s = spans_of(b->f, node);
     uint64_t keys[BLOCK];
 
     if (b->f->inputs[node->input].lengths && a->offsets)
@@ -444,7 +451,7 @@ static int
 prune_number(const struct pruner *p, const struct filter_node *node,
              const struct fmt_chunk_stats *s)
 {
-    const struct filter_span *spans = p->f->spans + node->first;
+    const struct filter_span *spans = spans_of(p->f, node);
     uint64_t lo, hi;
     int may = 0;
 

@@ -433,8 +433,8 @@ span_compare(const void *a, const void *b)
 static int
 add_number(struct parser *p, const struct operand *o, uint32_t first, uint32_t *ret)
 {
-    struct filter_span *s = p->f->spans + first;
     const uint32_t n = p->f->n_spans - first;
+    struct filter_span *s = n ? p->f->spans + first : NULL; /* no number is wanted: no spans yet */
     uint32_t k = 0;
 
     if (n > 1)

@@ -34,7 +34,12 @@ void fuzz_make_shard(const uint8_t *body, size_t len, size_t footer_len, bool pa
 
 /* Contexts that are made once. */
 struct base_codec *fuzz_codec(void);
+/* A dictionary of zstd, always the same. */
+struct base_dict *fuzz_zdict(void);
 /* A dataset's empty folders, made once: a directory in memory. */
 int fuzz_dataset(void);
+const char *fuzz_dataset_path(void);
+/* Without its files again. */
+void fuzz_dataset_empty(void);
 
 #endif

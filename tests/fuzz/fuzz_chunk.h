@@ -9,6 +9,12 @@
 #define HOW_TWICE      2u /* the chunk is the page, twice */
 #define HOW_AGAIN_ZSTD 4u /* encode again: with zstd */
 #define HOW_AGAIN_4K   8u /* encode again: small pages */
+#define HOW_FAR        16u /* out-of-line values of more than 16 bytes stay out of the array */
+#define HOW_DICT       32u /* the page goes through zstd with a dictionary of the column */
+#define HOW_LARGE      64u /* the first piece is of a mebibyte; tensors of two dimensions get a third,
+                             * 64. So out-of-line values can be longer than inputs */
+
+#define FUZZ_LARGE (FMT_INLINE_MAX + 64u) /* both pieces then */
 
 struct fuzz_page_in {
     struct shard_field field;

@@ -33,6 +33,7 @@ struct dict {
 static void
 entries_parse(struct dict *d, struct base_cursor *c)
 {
+    fuzz_must(base_buf_reserve(&d->bytes, 1) == 0, "memory"); /* so that there is a place */
     for (uint32_t i = 0; i < d->n_entries; i++) {
         const size_t want = d->size ? d->size : base_cursor_u8(c);
         const size_t have = BASE_MIN(want, base_cursor_left(c));

@@ -111,7 +111,8 @@ snapshot_make(struct fmt_snapshot *s, const struct fmt_segment *g)
     struct fmt_segment *mine;
 
     fmt_snapshot_init(s);
-    fuzz_must(fmt_schema_add(&s->schema, "x", SHARD_TYPE_INT32, 0, true, 0) == 0 &&
+    fuzz_must(fmt_schema_add(&s->schema, "a", SHARD_TYPE_INT32, 0, false, 0) == 0 &&
+                  fmt_schema_add(&s->schema, "b", SHARD_TYPE_STRING, 0, true, 0) == 0 &&
                   fmt_snapshot_add_split(s, "train") == 0 && fmt_snapshot_add_split(s, "test") == 0,
               "memory");
     mine = fmt_snapshot_new_segment(s);

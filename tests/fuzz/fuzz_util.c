@@ -2,11 +2,13 @@
 
 #include "tests/fuzz/fuzz.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/compiler.h"
 #include "lib/endian.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/footer_write.h"
@@ -32,18 +34,64 @@ fuzz_codec(void)
     return codec;
 }
 
+/* Trained on lines of a few words. */
+struct base_dict *
+fuzz_zdict(void)
+{
+    static struct base_dict *dict;
+    uint8_t samples[200 * 64], bytes[1024];
+    size_t sizes[200];
+    uint64_t st = 1;
+    int64_t len;
+
+    if (dict)
+        return dict;
+    for (size_t i = 0; i < BASE_ARRAY_LEN(sizes); i++) {
+        sizes[i] = 64;
+        for (size_t k = 0; k < 64; k += 8) {
+            const uint64_t word = UINT64_C(0x9e3779b97f4a7c15) * (1 + shard_util_next(&st) % 40);
+
+            base_store_le64(samples + i * 64 + k, word);
+        }
+    }
+    len = base_dict_train(bytes, sizeof(bytes), samples, sizes, BASE_ARRAY_LEN(sizes));
+    fuzz_must(len > 0 && base_dict_new(bytes, (size_t)len, 1, &dict) == 0, "dictionary");
+    return dict;
+}
+
 static char dataset_path[] = "/dev/shm/shardline-fuzz.XXXXXX";
+
+static const char *const folders[] = {FMT_DIR_ROOTS, FMT_DIR_SEGMENTS, FMT_DIR_SHARDS,
+                                      FMT_DIR_QUARANTINE, FMT_DIR_TMP};
+
+const char *
+fuzz_dataset_path(void)
+{
+    (void)fuzz_dataset();
+    return dataset_path;
+}
+
+void
+fuzz_dataset_empty(void)
+{
+    for (size_t i = 0; i < BASE_ARRAY_LEN(folders); i++) {
+        const int fd = openat(fuzz_dataset(), folders[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fdopendir(fd);
+        struct dirent *e;
+
+        fuzz_must(dir != NULL, folders[i]);
+        while ((e = readdir(dir)) != NULL)
+            (void)unlinkat(fd, e->d_name, 0);
+        (void)closedir(dir);
+    }
+}
 
 static void
 dataset_remove(void)
 {
-    static const char *const folders[] = {FMT_DIR_ROOTS, FMT_DIR_SEGMENTS, FMT_DIR_SHARDS,
-                                          FMT_DIR_QUARANTINE, FMT_DIR_TMP};
-    int fd = open(dataset_path, O_RDONLY | O_DIRECTORY);
-
-    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
-        (void)unlinkat(fd, folders[i], AT_REMOVEDIR);
-    (void)close(fd);
+    fuzz_dataset_empty();
+    for (size_t i = 0; i < BASE_ARRAY_LEN(folders); i++)
+        (void)unlinkat(fuzz_dataset(), folders[i], AT_REMOVEDIR);
     (void)rmdir(dataset_path);
 }
 

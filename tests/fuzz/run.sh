@@ -4,8 +4,8 @@
 #
 #     sh tests/fuzz/run.sh [SECONDS [TARGET...]]
 #
-# SECONDS per target, 60 without. Targets: footer page dict root segment; page:N is page with encoding N
-# in many streams (docs/format.md has the numbers). What is found stands in finds/ of FUZZ_DIR
+# SECONDS per target, 60 without. Targets: footer page dataset filter records dict root segment;
+# page:N is page with encoding N in many streams (docs/format.md has the numbers). What is found stands in finds/ of FUZZ_DIR
 # (else build-fuzz/ of the source), beside the corpus, which later runs go on with.
 # Ends with "fuzz: N targets, N finds", status 1 if there were any.
 set -u
@@ -13,7 +13,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 dir=${FUZZ_DIR:-$top/build-fuzz}
 seconds=${1:-60}
 [ $# = 0 ] || shift
-[ $# != 0 ] || set -- footer page dict root segment page:1 page:2 page:4 page:5 page:6
+[ $# != 0 ] || set -- footer page dataset filter records dict root segment page:1 page:2 page:4 page:5 page:6
 
 mkdir -p "$dir/finds" && cd "$dir" || exit 1
 [ -x "$top/configure" ] || (cd "$top" && autoreconf -i) || exit 1
@@ -23,16 +23,18 @@ if [ ! -f Makefile ]; then
 fi
 make -j2 fuzz >make.out 2>&1 || { tail -n 40 make.out; exit 1; }
 
+tests/fuzz/make_seeds seeds || exit 1
+
 # Freed memory is kept from use for a while, but not until the limit below is reached.
 export ASAN_OPTIONS="${ASAN_OPTIONS-}:quarantine_size_mb=64"
 n=0 finds=0
 for t in "$@"; do
     name=${t%%:*} encoding=
     [ "$t" = "$name" ] || encoding=${t#*:}
-    mkdir -p "corpus/$name"
+    mkdir -p "corpus/$name" "seeds/$name"
     FUZZ_ENCODING=$encoding "tests/fuzz/fuzz_$name" -max_total_time="$seconds" -rss_limit_mb=2048 \
         -timeout=25 -max_len=8192 -print_final_stats=1 -artifact_prefix="finds/$name-" \
-        "corpus/$name" "$top/tests/fuzz/corpus/$name" >"$name.out" 2>&1
+        "corpus/$name" "seeds/$name" "$top/tests/fuzz/corpus/$name" >"$name.out" 2>&1
     status=$?
     n=$((n + 1))
     echo "$t: $(sed -n 's/^stat::number_of_executed_units: *//p' "$name.out") inputs," \

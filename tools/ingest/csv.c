@@ -14,7 +14,7 @@
 void
 ingest_csv_begin(struct ingest_csv *c, const void *data, size_t len, char delimiter, char quote)
 {
-    c->p = data;
+    c->p = len ? data : ""; /* an empty buffer is NULL, which nothing may be added to */
     c->end = c->p + len;
     c->delimiter = delimiter;
     c->quote = quote;
