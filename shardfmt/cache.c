@@ -9,6 +9,7 @@
 
 #include "lib/compiler.h"
 #include "lib/fail.h"
+#include "shardfmt/open.h"
 
 int
 fmt_cache_init(struct fmt_cache *c, int dirfd, const struct fmt_snapshot *s, uint32_t shards_max,
@@ -101,6 +102,17 @@ cache_put(struct fmt_cache *c, struct fmt_open_shard *o)
     return out;
 }
 
+/* The shard cannot be opened: which rows of the dataset that costs. */
+static int
+fail_shard(const struct fmt_cache *c, uint32_t shard, int r, struct shard_error *err)
+{
+    uint64_t row0 = 0;
+
+    for (uint32_t i = 0; i < shard; i++)
+        row0 += c->s->shards[i].n_rows;
+    return fmt_fail_rows(err, r, row0, c->s->shards[shard].n_rows);
+}
+
 int
 fmt_cache_acquire(struct fmt_cache *c, uint32_t shard, struct fmt_open_shard **ret,
                   struct shard_error *err)
@@ -125,7 +137,7 @@ fmt_cache_acquire(struct fmt_cache *c, uint32_t shard, struct fmt_open_shard **r
                        err);
     if (r < 0) {
         open_shard_free(mine);
-        return r;
+        return fail_shard(c, shard, r, err);
     }
     pthread_mutex_lock(&c->lock);
     o = cache_find(c, shard); /* another thread may have been faster */

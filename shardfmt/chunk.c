@@ -17,6 +17,7 @@
 #include "lib/fail.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/decode.h"
+#include "shardfmt/newer.h"
 #include "shardfmt/nulls.h"
 
 #define ROLE(r) (1u << FMT_ROLE_##r)
@@ -155,6 +156,8 @@ decode_validity(struct decoding *c)
         fmt_bits_append_same(b->data, c->row, true, n);
         return 0;
     }
+    if (s->encoding != FMT_ENC_CONST && s->encoding != FMT_ENC_PLAIN)
+        return fmt_fail_encoding(s->encoding, s->role, c->err);
     if (s->count != n || s->size != 0)
         return base_fail(c->err, SHARD_ECORRUPT, "validity of %" PRIu32 " rows", s->count);
     if (s->encoding == FMT_ENC_CONST && s->len == 1 && *s->data <= 1) {
@@ -255,7 +258,9 @@ decode_number_dict(struct decoding *c, uint64_t n, uint8_t *dst)
     if (dict->data == NULL || c->in.streams[FMT_ROLE_CODES].data == NULL ||
         c->in.streams[FMT_ROLE_VALUES].len != 0)
         return base_fail(c->err, SHARD_ECORRUPT, "a dictionary is incomplete");
-    if (dict->encoding != FMT_ENC_PLAIN || dict->size != c->size ||
+    if (dict->encoding != FMT_ENC_PLAIN)
+        return fmt_fail_encoding(dict->encoding, dict->role, c->err);
+    if (dict->size != c->size ||
         dict->len != (uint64_t)dict->count * c->size)
         return base_fail(c->err, SHARD_ECORRUPT, "dictionary of %" PRIu32 " values in %" PRIu32
                          " bytes", dict->count, dict->len);
@@ -330,6 +335,8 @@ decode_bools(struct decoding *c)
 
     if (dst == NULL)
         return -ENOMEM;
+    if (s->encoding != FMT_ENC_CONST && s->encoding != FMT_ENC_PLAIN)
+        return fmt_fail_encoding(s->encoding, s->role, c->err);
     if (s->count != n || s->size != 0)
         return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bits", s->count);
     if (s->encoding == FMT_ENC_CONST && s->len == 1 && *s->data <= 1) {
@@ -420,7 +427,7 @@ overflow_check(const struct decoding *c, const struct overflow *o, int64_t last_
     uint64_t len = 0;
 
     if (o->reserved)
-        return base_fail(c->err, SHARD_EUNSUPPORTED, "out-of-line value with reserved bits");
+        return base_fail(c->err, SHARD_EUNSUPPORTED, "out-of-line value with reserved bits" FMT_NEWER);
     if (o->row >= c->in.n_rows || o->row <= last_row || row_is_null(c, o->row))
         return base_fail(c->err, SHARD_ECORRUPT, "out-of-line value of row %" PRIu32, o->row);
     if (o->first > n || o->n_pieces > n - o->first)
@@ -439,7 +446,9 @@ overflow_stream_check(const struct decoding *c)
 {
     const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_OVERFLOW];
 
-    if (s->data && (s->encoding != FMT_ENC_PLAIN || s->size != FMT_OVERFLOW_ENTRY ||
+    if (s->data && s->encoding != FMT_ENC_PLAIN)
+        return fmt_fail_encoding(s->encoding, s->role, c->err);
+    if (s->data && (s->size != FMT_OVERFLOW_ENTRY ||
                     s->len != (uint64_t)s->count * FMT_OVERFLOW_ENTRY))
         return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " out-of-line values in %" PRIu32
                          " bytes", s->count, s->len);
@@ -649,7 +658,9 @@ decode_dict_lengths(struct decoding *c, uint64_t n_strings)
     if (n > n_strings)
         return base_fail(c->err, SHARD_ECORRUPT, "dictionary of %" PRIu32 " for %" PRIu64 " strings",
                          n, n_strings);
-    if (bytes->encoding != FMT_ENC_PLAIN || bytes->size != 1 || bytes->count != bytes->len)
+    if (bytes->encoding != FMT_ENC_PLAIN)
+        return fmt_fail_encoding(bytes->encoding, bytes->role, c->err);
+    if (bytes->size != 1 || bytes->count != bytes->len)
         return base_fail(c->err, SHARD_ECORRUPT, "dictionary bytes are broken");
     if (room(c, b, ((uint64_t)n + 1) * sizeof(*offsets)) < 0)
         return -ENOMEM;
@@ -774,8 +785,7 @@ bytes_expect(const struct decoding *c, uint64_t n)
     const struct fmt_stream_in *s = &c->in.streams[FMT_ROLE_BYTES];
 
     if (s->encoding != FMT_ENC_PLAIN)
-        return base_fail(c->err, SHARD_EUNSUPPORTED, "encoding %s of the stream of bytes",
-                         fmt_encoding_name((enum fmt_encoding)s->encoding));
+        return fmt_fail_encoding(s->encoding, s->role, c->err);
     if (s->size != 1 || s->count != s->len || s->len != n)
         return base_fail(c->err, SHARD_ECORRUPT, "%" PRIu32 " bytes instead of %" PRIu64, s->len,
                          n);
@@ -1269,7 +1279,7 @@ decoding_begin(struct decoding *c, const struct fmt_page *pages, uint32_t n_page
         row += pages[i].n_rows;
     }
     if (c->is.kind == FMT_KIND_UNKNOWN)
-        return base_fail(c->err, SHARD_EUNSUPPORTED, "type %s, which this build lacks",
+        return base_fail(c->err, SHARD_EUNSUPPORTED, "type %s, which this build lacks" FMT_NEWER,
                          shard_field_type_name(c->field, name));
     if (data_len > FMT_CHUNK_DATA_MAX)
         return base_fail(c->err, SHARD_ELIMIT, "%" PRIu64 " bytes of data, more than an array holds",

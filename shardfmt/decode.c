@@ -9,6 +9,7 @@
 #include "lib/compiler.h"
 #include "lib/cursor.h"
 #include "lib/fail.h"
+#include "shardfmt/newer.h"
 
 static const char *const role_names[] = {
     [FMT_ROLE_VALIDITY] = "validity",
@@ -30,6 +31,13 @@ fmt_role_name(unsigned role)
     return role < BASE_ARRAY_LEN(role_names) && role_names[role] ? role_names[role] : "unknown";
 }
 
+int
+fmt_fail_encoding(unsigned encoding, unsigned role, struct shard_error *err)
+{
+    return base_fail(err, SHARD_EUNSUPPORTED, "encoding %u (%s) of the stream of %s" FMT_NEWER,
+                     encoding, fmt_encoding_name((enum fmt_encoding)encoding), fmt_role_name(role));
+}
+
 /* One descriptor; its bytes are taken later. */
 static int
 stream_parse(struct base_cursor *c, unsigned last_role, struct fmt_stream_in *ret,
@@ -45,14 +53,13 @@ stream_parse(struct base_cursor *c, unsigned last_role, struct fmt_stream_in *re
         return base_fail(err, SHARD_ECORRUPT, "stream of role %u behind one of role %u", role,
                          last_role);
     if (role > FMT_ROLE_LAST)
-        return base_fail(err, SHARD_EUNSUPPORTED, "stream of role %u, which this build lacks",
-                         role);
+        return base_fail(err, SHARD_EUNSUPPORTED, "stream of role %u, which this build lacks"
+                         FMT_NEWER, role);
     if (encoding > FMT_ENC_LAST)
-        return base_fail(err, SHARD_EUNSUPPORTED, "encoding %u of the stream of %s", encoding,
-                         fmt_role_name(role));
+        return fmt_fail_encoding(encoding, role, err);
     if (version != 0)
-        return base_fail(err, SHARD_EUNSUPPORTED, "version %u of encoding %s of the stream of %s",
-                         version, fmt_encoding_name((enum fmt_encoding)encoding),
+        return base_fail(err, SHARD_EUNSUPPORTED, "version %u of encoding %s of the stream of %s"
+                         FMT_NEWER, version, fmt_encoding_name((enum fmt_encoding)encoding),
                          fmt_role_name(role));
     *ret = (struct fmt_stream_in){.role = (uint8_t)role,
                                   .encoding = (uint8_t)encoding,
@@ -99,7 +106,8 @@ fmt_page_parse(const uint8_t *raw, size_t raw_len, uint32_t n_rows, struct fmt_p
                          n_rows);
     if (kind || reserved || n_streams > FMT_STREAMS_MAX)
         return base_fail(err, SHARD_EUNSUPPORTED, "page of kind %" PRIu32 " with %" PRIu32
-                         " streams", kind, n_streams);
+                         " streams and reserved bits 0x%" PRIx32 FMT_NEWER, kind, n_streams,
+                         reserved);
     for (uint32_t i = 0; i < n_streams && r == 0; i++) {
         struct fmt_stream_in s;
 

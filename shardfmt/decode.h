@@ -14,6 +14,8 @@ struct fmt_page_in {
 };
 
 const char *fmt_role_name(unsigned role);
+/* SHARD_EUNSUPPORTED: an encoding that this build lacks, at all or in such a stream. */
+int fmt_fail_encoding(unsigned encoding, unsigned role, struct shard_error *err);
 /* Returns 0; SHARD_ECORRUPT; SHARD_EUNSUPPORTED for a role, an encoding or a version of one that
  * this build does not know. */
 SHARD_NODISCARD int fmt_page_parse(const uint8_t *raw, size_t raw_len, uint32_t n_rows,

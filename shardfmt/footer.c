@@ -17,6 +17,7 @@
 #include "lib/fs.h"
 #include "shardfmt/footer_write.h"
 #include "shardfmt/manifest.h"
+#include "shardfmt/newer.h"
 #include "shardfmt/zdict.h"
 
 void
@@ -95,12 +96,12 @@ version_check(const struct fmt_version *v, const char *name, struct shard_error 
                          "this one reads version %u: make the dataset again from its input",
                          name, FMT_MAJOR);
     if (v->major != FMT_MAJOR)
-        return base_fail(err, SHARD_EUNSUPPORTED, "%s: format version %u.%u; this build reads %u",
-                         name, v->major, v->minor, FMT_MAJOR);
+        return base_fail(err, SHARD_EUNSUPPORTED, "%s: format version %u.%u; this build reads %u" FMT_NEWER, name, v->major,
+                         v->minor, FMT_MAJOR);
     if (v->incompat & ~(uint64_t)FMT_INCOMPAT_KNOWN)
         return base_fail(err, SHARD_EUNSUPPORTED,
-                         "%s: needs features 0x%" PRIx64 " that this build does not have", name,
-                         v->incompat);
+                         "%s: needs features 0x%" PRIx64 " that this build does not have"
+                         FMT_NEWER, name, v->incompat & ~(uint64_t)FMT_INCOMPAT_KNOWN);
     return 0;
 }
 
@@ -127,7 +128,8 @@ trailer_parse(const uint8_t *p, int fd, uint64_t file_size, const char *name, st
     t.raw_len = base_load_le32(p + 12);
     t.footer_hash = base_load_le64(p + 16);
     if (base_load_le32(p + 4) != 0)
-        return base_fail(err, SHARD_EUNSUPPORTED, "%s: reserved bits are set in the trailer", name);
+        return base_fail(err, SHARD_EUNSUPPORTED, "%s: reserved bits are set in the trailer"
+                         FMT_NEWER, name);
     if (t.stored_len > off - FMT_HEADER_SIZE)
         return base_fail(err, SHARD_ETRUNC, "%s: footer of %" PRIu32 " bytes in a file of %" PRIu64,
                          name, t.stored_len, file_size);
@@ -178,12 +180,13 @@ sections_find(struct parser *p, struct base_cursor *c, uint32_t n_sections)
         if (data == NULL)
             return fail_corrupt(p, "a section goes past its end");
         if (flags & ~FMT_SECTION_CRITICAL)
-            return base_fail(p->err, SHARD_EUNSUPPORTED, "%s: section %u has flags 0x%x", p->name,
-                             id, flags);
+            return base_fail(p->err, SHARD_EUNSUPPORTED, "%s: section %u has flags 0x%x" FMT_NEWER,
+                             p->name, id, flags);
         if (id == 0 || id > FMT_SECTION_LAST) {
             if (flags & FMT_SECTION_CRITICAL)
                 return base_fail(p->err, SHARD_EUNSUPPORTED,
-                                 "%s: section %u is of a newer version", p->name, id);
+                                 "%s: needs section %u, which this build lacks" FMT_NEWER, p->name,
+                                 id);
             continue;
         }
         if (p->present[id])
@@ -242,7 +245,8 @@ schema_entry_parse(struct parser *p, struct base_cursor *c, struct shard_field *
     *ret_name_len = name_len;
     if (kind >> 17)
         return base_fail(p->err, SHARD_EUNSUPPORTED,
-                         "%s: a column has attributes of a newer version", p->name);
+                         "%s: a column has attributes 0x%" PRIx32 ", which this build lacks" FMT_NEWER,
+                         p->name, kind >> 17);
     if (ret->type == 0)
         return fail_corrupt(p, "a column has no type");
     if (name_len > FMT_NAME_MAX || params_len > FMT_PARAMS_RAW_MAX)
@@ -595,8 +599,8 @@ footer_parse(struct parser *p, const uint8_t *raw, size_t raw_len)
     f->n_pages = base_cursor_u32(&c);
     f->n_pieces = base_cursor_u32(&c);
     if (base_cursor_u32(&c) != 0)
-        return base_fail(p->err, SHARD_EUNSUPPORTED, "%s: reserved bits are set in the footer",
-                         p->name);
+        return base_fail(p->err, SHARD_EUNSUPPORTED, "%s: reserved bits are set in the footer"
+                         FMT_NEWER, p->name);
     f->n_rows = base_cursor_u64(&c);
     if (!base_cursor_ok(&c) || n_sections > base_cursor_left(&c) / FMT_SECTION_ENTRY)
         return fail_corrupt(p, "it is too short");
@@ -642,6 +646,7 @@ footer_open(struct parser *p, const struct trailer *t, const uint8_t *stored)
                          p->name, t->footer_off);
 #endif
     p->footer_off = p->f->footer_off = t->footer_off;
+    p->f->ro_compat = t->version.ro_compat & ~(uint64_t)FMT_ROCOMPAT_KNOWN;
     fmt_header_write(&t->version, p->f->header);
     p->f->hash = fmt_content_hash(p->f->header, stored, t->stored_len, t->bytes);
     if (t->stored_len == t->raw_len)

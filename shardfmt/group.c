@@ -15,6 +15,7 @@
 #include "shardfmt/bits.h"
 #include "shardfmt/column.h"
 #include "shardfmt/encode.h"
+#include "shardfmt/newer.h"
 #include "shardfmt/spooled.h"
 #include "shardfmt/stats.h"
 
@@ -607,9 +608,10 @@ int
 fmt_page_verify(const struct fmt_page *p, const uint8_t *stored, struct shard_error *err)
 {
     if (p->flags || p->reserved)
-        return base_fail(err, SHARD_EUNSUPPORTED, "page flags 0x%x", p->flags | p->reserved << 8u);
+        return base_fail(err, SHARD_EUNSUPPORTED, "page flags 0x%x" FMT_NEWER,
+                         p->flags | p->reserved << 8u);
     if (p->codec > FMT_CODEC_ZDICT)
-        return base_fail(err, SHARD_EUNSUPPORTED, "codec %u", p->codec);
+        return base_fail(err, SHARD_EUNSUPPORTED, "codec %u" FMT_NEWER, p->codec);
     if (p->codec == FMT_CODEC_NONE && p->raw_len != p->stored_len)
         return base_fail(err, SHARD_ECORRUPT, "%" PRIu32 " bytes stored for %" PRIu32,
                          p->stored_len, p->raw_len);

@@ -27,7 +27,8 @@
 bool
 fmt_inspect_fatal(int code)
 {
-    return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
+    return code == -ENOMEM || code == -EMFILE || code == -ENFILE || code == -EACCES ||
+           code == -EPERM;
 }
 
 /* ------------------------------------------------------------------------------------- findings */

@@ -210,6 +210,8 @@ reader_open(struct fmt_ints_reader *r, size_t len, struct shard_error *err)
     const bool is_int = r->kind.is_int;
     const size_t n = r->n, size = r->kind.size;
 
+    if (r->encoding > FMT_ENC_LAST)
+        return fmt_fail_encoding(r->encoding, r->role, err);
     if (!stored_ok(r))
         return fail_length(r, len, err);
     switch (r->encoding) {
@@ -233,8 +235,7 @@ reader_open(struct fmt_ints_reader *r, size_t len, struct shard_error *err)
     default:
         break;
     }
-    return base_fail(err, SHARD_EUNSUPPORTED, "encoding %s of the stream of %s",
-                     fmt_encoding_name((enum fmt_encoding)r->encoding), fmt_role_name(r->role));
+    return fmt_fail_encoding(r->encoding, r->role, err);
 }
 
 /* Go on with the differences: the reader gives sums of them. */

@@ -56,6 +56,8 @@ fmt_fail_rows(struct shard_error *err, int r, uint64_t row0, uint64_t n_rows)
 {
     if (n_rows == 0 || r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -ECANCELED)
         return r;
+    if (n_rows == 1)
+        return base_fail_in(err, r, "row %" PRIu64 " cannot be read", row0);
     return base_fail_in(err, r, "rows %" PRIu64 " to %" PRIu64 " cannot be read", row0,
                         row0 + n_rows - 1);
 }

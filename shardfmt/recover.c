@@ -24,6 +24,7 @@
 #include "lib/fail.h"
 #include "shardfmt/inspect.h"
 #include "shardfmt/manifest.h"
+#include "shardfmt/newer.h"
 #include "shardfmt/rowhash.h"
 #include "shardfmt/survey.h"
 
@@ -102,6 +103,8 @@ segments_load(struct recover *r)
         fmt_segment_path(r->base.segments[i].hash, path);
         if (fmt_inspect_fatal(rc))
             return base_fail(r->err, rc, "%s", path);
+        if (rc == SHARD_EUNSUPPORTED)
+            return base_fail(r->err, rc, "%s", e.text);
         if (rc >= 0)
             continue;
         r->complete = false;
@@ -138,7 +141,13 @@ base_load(struct recover *r)
         return rc;
     r->res.base = number;
     r->complete = r->res.exact = number && number == r->res.newest;
-    return number ? segments_load(r) : 0;
+    rc = number ? segments_load(r) : 0;
+    if (rc >= 0 && r->base.ro_compat)
+        rc = base_fail(r->err, SHARD_EUNSUPPORTED,
+                       "features 0x%" PRIx64 " of the snapshot, which this build lacks, forbid "
+                       "successors of it" FMT_NEWER,
+                       r->base.ro_compat);
+    return rc;
 }
 
 /* Whether path is a segment of the base; what is wrong with those was told. */
@@ -178,14 +187,43 @@ hints_load(struct recover *r)
         (void)snprintf(path, sizeof(path), "%s/%.200s", FMT_DIR_SEGMENTS, e->d_name);
         if (fmt_path_ok(path, FMT_DIR_SEGMENTS))
             rc = fmt_segment_survey(r->dirfd, path, &r->hints, &err);
-        if (fmt_inspect_fatal(rc))
-            break;
+        if (fmt_inspect_fatal(rc) || rc == SHARD_EUNSUPPORTED) {
+            (void)closedir(dir);
+            return base_say(r->err, rc, "%s", err.text);
+        }
         if (rc < 0 && !base_segment(r, path))
             tell(r, FMT_RECOVER_DAMAGED, path, fmt_inspect_text(err.text, path));
         rc = 0;
     }
     (void)closedir(dir);
-    return rc < 0 ? base_fail(r->err, rc, "reading %s", FMT_DIR_SEGMENTS) : 0;
+    if (r->hints.ro_compat)
+        return base_fail(r->err, SHARD_EUNSUPPORTED,
+                         "features 0x%" PRIx64 " of a segment, which this build lacks, forbid "
+                         "successors of its snapshot" FMT_NEWER, r->hints.ro_compat);
+    return 0;
+}
+
+static bool
+base_lists(const struct fmt_shard_entry *entries, uint32_t n, const char *path)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(entries[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* Files that only a newer build can read are no damage: nothing may be made without them. */
+static int
+newer_refuse(struct recover *r, const struct fmt_survey *s, const struct fmt_shard_entry *entries,
+             uint32_t n)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct fmt_found *f = &s->items[i];
+
+        if (f->code == SHARD_EUNSUPPORTED && (!r->complete || base_lists(entries, n, f->path)))
+            return base_fail(r->err, f->code, "%s: %s", f->path, f->reason);
+    }
+    return 0;
 }
 
 static const struct fmt_shard_entry *
@@ -948,6 +986,10 @@ fmt_recover(int dirfd, bool dry_run, unsigned n_threads, fmt_recover_fn fn, void
         rc = fmt_survey_folder(dirfd, FMT_DIR_QUARANTINE, &r.rejects, err);
     if (rc >= 0 && !r.complete)
         rc = hints_load(&r);
+    if (rc >= 0)
+        rc = newer_refuse(&r, &r.shards, r.base.shards, r.base.n_shards);
+    if (rc >= 0)
+        rc = newer_refuse(&r, &r.rejects, r.base.rejects, r.base.n_rejects);
     if (rc >= 0)
         rc = schema_choose(&r);
     if (rc >= 0 && fmt_schema_copy(&r.out.schema, &r.schema) < 0)

@@ -17,6 +17,7 @@
 #include "lib/arith.h"
 #include "lib/fail.h"
 #include "shardfmt/cells.h"
+#include "shardfmt/newer.h"
 #include "shardfmt/utf8.h"
 
 enum { ROOT_KIND, ROOT_NAME, ROOT_NUMBER, ROOT_BYTES, ROOT_HASH, ROOT_TEXT, ROOT_N_COLUMNS };
@@ -167,9 +168,8 @@ fact_use(struct root_load *l, const struct fmt_fact *f, bool *ret_keep)
             return own[i].use(l, f);
     if (f->kind[0] == '!')
         return base_fail(l->err, SHARD_EUNSUPPORTED,
-                         "%s: the dataset needs \"%.64s\", which this build does not know; use a "
-                         "newer one",
-                         l->path, f->kind + 1);
+                         "%s: the dataset needs \"%.64s\", which this build lacks" FMT_NEWER, l->path,
+                         f->kind + 1);
     if (fmt_fact_kind_reserved(f->kind))
         return base_fail(l->err, SHARD_ECORRUPT, "%s: \"%.64s\" out of place", l->path, f->kind);
     *ret_keep = true;
@@ -189,7 +189,7 @@ fact_format(struct root_load *l, const struct fmt_fact *f)
                          l->path, FMT_DATASET_VERSION);
     if (f->number != FMT_DATASET_VERSION)
         return base_fail(l->err, SHARD_EUNSUPPORTED,
-                         "%s: version %" PRIu64 " of the dataset format; this build knows %u",
+                         "%s: version %" PRIu64 " of the dataset format; this build knows %u" FMT_NEWER,
                          l->path, f->number, FMT_DATASET_VERSION);
     return 0;
 }
@@ -294,6 +294,7 @@ fmt_root_load(int dirfd, const char *path, uint64_t number, struct fmt_snapshot 
         r = root_check(&l, number);
     l.s.number = number;
     l.s.hash = t.hash;
+    l.s.ro_compat = t.ro_compat;
     fmt_table_done(&t);
     if (r < 0) {
         fmt_snapshot_done(&l.s);

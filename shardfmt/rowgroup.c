@@ -237,11 +237,11 @@ shard_dataset_read_group(struct shard_dataset *ds, uint64_t group, const uint32_
     if (r >= 0) {
         r = group_read(g, o, info.index, cols, n, ds->snapshot.shards[info.shard].path, err);
         fmt_cache_release(&ds->cache, o);
+        if (r < 0)
+            (void)fmt_fail_rows(err, r, info.row0, info.n_rows);
     }
-    if (r < 0) {
-        (void)fmt_fail_rows(err, r, info.row0, info.n_rows);
+    if (r < 0)
         return base_fail_in(err, r, "%s", ds->path);
-    }
     g->n_rows = info.n_rows;
     return 0;
 }

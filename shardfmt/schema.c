@@ -497,9 +497,15 @@ type_equal(const struct shard_field *x, const struct shard_field *y)
 bool
 fmt_schema_equal(const struct fmt_schema *a, const struct fmt_schema *b)
 {
-    if (a->n_fields != b->n_fields)
+    return a->n_fields == b->n_fields && fmt_schema_begins(a, b);
+}
+
+bool
+fmt_schema_begins(const struct fmt_schema *a, const struct fmt_schema *b)
+{
+    if (a->n_fields < b->n_fields)
         return false;
-    for (uint32_t i = 0; i < a->n_fields; i++) {
+    for (uint32_t i = 0; i < b->n_fields; i++) {
         const struct shard_field *x = &a->fields[i], *y = &b->fields[i];
 
         if (!type_equal(x, y) || x->nullable != y->nullable || x->flags != y->flags ||

@@ -29,6 +29,8 @@ SHARD_NODISCARD int64_t fmt_schema_find_double(const struct fmt_schema *s);
 /* The same columns? A type that only its text is known of (from a root) goes with any type that this
  * build does not know either (from a shard). */
 bool fmt_schema_equal(const struct fmt_schema *a, const struct fmt_schema *b);
+/* Are those of b the first ones of a? */
+bool fmt_schema_begins(const struct fmt_schema *a, const struct fmt_schema *b);
 /* "int32", "list<float32>", "string?": the other way of shard_field_type_name(). Sets what f says of
  * its type, and nullable. Returns 0; SHARD_EPARSE. */
 SHARD_NODISCARD int fmt_type_parse(const char *text, struct shard_field *f,

@@ -172,6 +172,7 @@ fmt_segment_load(int dirfd, struct fmt_snapshot *s, uint32_t i, struct shard_err
     r = fmt_manifest_load(dirfd, path, segment_fields, SEG_N_COLUMNS, &t, err);
     if (r < 0)
         return r;
+    s->ro_compat |= t.ro_compat;
     r = segment_check(&t, g, path, err);
     if (r >= 0)
         r = entries_read(s, &t, g, path, err);
@@ -198,6 +199,7 @@ fmt_segment_survey(int dirfd, const char *path, struct fmt_snapshot *s, struct s
     r = fmt_manifest_load(dirfd, path, segment_fields, SEG_N_COLUMNS, &t, err);
     if (r < 0)
         return r;
+    s->ro_compat |= t.ro_compat;
     fmt_segment_path(t.hash, want);
     if (strcmp(path, want) != 0)
         r = base_fail(err, SHARD_ECHECKSUM, "%s is not named by its hash", path);

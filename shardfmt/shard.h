@@ -70,6 +70,7 @@ struct fmt_footer {
     struct fmt_zdicts zdicts;        /* of is NULL where no column has one that can be used */
     struct fmt_origin origin;      /* split NULL where the file does not say */
     struct base_hash128 hash;      /* content hash, computed while loading */
+    uint64_t ro_compat;            /* of unknown features: the file may be read, not rewritten */
     uint64_t memory;               /* bytes that the footer holds */
     uint64_t footer_off;           /* where the pages have ended */
     uint8_t header[FMT_HEADER_SIZE]; /* what the file must begin with; it is not read on opening */

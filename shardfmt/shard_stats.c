@@ -65,12 +65,27 @@ fmt_shard_stats_check(const uint8_t *bytes, size_t len, uint32_t n_columns, uint
     return 0;
 }
 
+/* Whether any of it has flags of a newer version: who does not know them cannot tell what follows. */
+static bool
+flags_unknown(const struct fmt_shard_entry *e, const struct fmt_footer *f)
+{
+    const size_t n = f->stats ? (size_t)f->n_groups * f->n_columns : 0;
+
+    for (uint32_t at = 0; at < e->stats_len; at += FMT_SHARD_STATS_ENTRY)
+        if (base_load_le32(e->stats + at + 4) & ~FMT_STATS_KNOWN)
+            return true;
+    for (size_t i = 0; i < n; i++)
+        if (f->stats[i].flags & ~FMT_STATS_KNOWN)
+            return true;
+    return false;
+}
+
 bool
 fmt_shard_stats_agree(const struct fmt_shard_entry *e, const struct fmt_footer *f)
 {
     uint8_t have[FMT_SHARD_STATS_MAX];
 
-    if (e->stats_len == 0)
+    if (e->stats_len == 0 || flags_unknown(e, f))
         return true;
     for (uint32_t c = 0; c < f->schema.n_fields; c++)
         if (fmt_field_type(&f->schema.fields[c]).kind == FMT_KIND_UNKNOWN)

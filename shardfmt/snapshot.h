@@ -88,6 +88,7 @@ struct fmt_snapshot {
     struct base_hash128 fingerprint; /* of all rows */
     uint64_t parent_number;          /* the root before this one; 0 = none */
     struct base_hash128 parent_hash;
+    uint64_t ro_compat;              /* unknown features of root or segments: no successors */
     struct fmt_segment *segments; /* as loaded; empty in a new snapshot */
     uint32_t n_segments, cap_segments;
 };

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "lib/pool.h"
 #include "shardfmt/inspect.h"
 #include "shardfmt/manifest.h"
+#include "shardfmt/newer.h"
 #include "shardfmt/open.h"
 #include "shardfmt/rowhash.h"
 #include "shardfmt/shard_stats.h"
@@ -36,7 +38,11 @@ fmt_schema_id(const struct fmt_schema *s)
         const struct shard_field *f = &s->fields[i];
         char type[SHARD_TYPE_NAME_MAX];
 
-        (void)shard_field_type_name(f, type);
+        /* Unknown types go with each other, as in fmt_schema_equal(). */
+        if (fmt_field_type(f).kind == FMT_KIND_UNKNOWN)
+            (void)snprintf(type, sizeof(type), "unknown%s", f->nullable ? "?" : "");
+        else
+            (void)shard_field_type_name(f, type);
         h = base_hash64(type, strlen(type) + 1, h);
         h = base_hash64(f->name, strlen(f->name) + 1, h);
         h = base_hash64(&f->flags, sizeof(f->flags), h);
@@ -126,6 +132,10 @@ found_read(int dirfd, struct fmt_found *f, struct shard_error *err)
         (void)base_fail(err, r, "%s", f->path);
         goto out;
     }
+    if (r >= 0 && footer->ro_compat)
+        r = base_fail(&e, SHARD_EUNSUPPORTED,
+                      "%s: features 0x%" PRIx64 ", which this build lacks, forbid to make others of it"
+                      FMT_NEWER, f->path, footer->ro_compat);
     f->code = r < 0 ? r : 0;
     if (r < 0) {
         f->reason = strdup(fmt_inspect_text(e.text, f->path));

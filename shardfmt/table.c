@@ -25,7 +25,8 @@ table_check(const struct fmt_footer *f, uint64_t file_bytes, const struct fmt_sc
     const uint64_t limit = FMT_TABLE_RAW_BASE + file_bytes * FMT_TABLE_RATIO_MAX;
     uint64_t raw = 0, data = 0;
 
-    if (!fmt_schema_equal(&f->schema, schema))
+    /* Columns behind those that this build knows are of a newer one, and may be ignored. */
+    if (!fmt_schema_begins(&f->schema, schema))
         return base_fail(err, SHARD_ECORRUPT, "%s: not the columns that docs/format.md gives it",
                          path);
     if (f->n_groups != 1)
@@ -130,6 +131,7 @@ fmt_table_load(int dirfd, const char *path, const struct fmt_schema *schema, str
         goto out;
     t.n_rows = f->n_rows;
     t.hash = f->hash;
+    t.ro_compat = f->ro_compat;
     r = columns_load(&t, fd, f, path, err);
     if (r < 0)
         goto out;

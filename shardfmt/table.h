@@ -21,10 +21,11 @@ struct fmt_table {
     struct fmt_decoded **decoded; /* n_columns; what the arrays point to */
     uint8_t *stored;              /* the stored pages; text may point there */
     uint64_t file_bytes;
+    uint64_t ro_compat;       /* features that forbid successors; unknown ones only */
     struct base_hash128 hash; /* content hash: the caller compares it with what it expects */
 };
 
-/* Load the whole table at dirfd/path and check that it has this schema. ret need not be
+/* Load the whole table at dirfd/path and check that it begins with these columns. ret need not be
  * initialised, and holds nothing after an error. */
 SHARD_NODISCARD int fmt_table_load(int dirfd, const char *path, const struct fmt_schema *schema,
                                    struct fmt_table *ret, struct shard_error *err);

@@ -10,6 +10,7 @@
 #include "lib/compiler.h"
 #include "lib/fail.h"
 #include "lib/fs.h"
+#include "shardfmt/open.h"
 
 #define REAP_MAX      64u
 #define SCRATCH_KEEP  (32u << 20) /* decode memory of a thread above this is given back */
@@ -73,6 +74,16 @@ scratch_prepare(struct take_scratch *s, uint32_t n_rows)
     return s->rows ? 0 : -ENOMEM;
 }
 
+/* What the footer says of it. */
+static const struct fmt_page *
+take_page_of(const struct shard_taker *t, const struct take_page *p)
+{
+    const struct fmt_footer *f = p->o->footer;
+    const size_t chunk = (size_t)p->group * f->n_columns + t->slots[p->slot].column;
+
+    return &f->pages[f->chunk_first[chunk] + p->page];
+}
+
 /* Append the wanted rows of the decoded page to its column. */
 static int
 page_collect(struct shard_taker *t, const struct take_page *p, const struct shard_array *a,
@@ -102,8 +113,7 @@ page_decode(struct shard_taker *t, const struct take_page *p, const struct take_
 {
     const struct fmt_footer *f = p->o->footer;
     const uint32_t column = t->slots[p->slot].column;
-    const struct fmt_page *page =
-        &f->pages[f->chunk_first[(size_t)p->group * f->n_columns + column] + p->page];
+    const struct fmt_page *page = take_page_of(t, p);
     const uint8_t *stored = t->buf.data + read->at + (page->off - read->req.off);
     struct piece_reader pieces = {.fd = p->o->fd, .path = t->ds->snapshot.shards[p->o->shard].path};
     struct shard_array a;
@@ -150,8 +160,12 @@ read_decode(struct take_read *read, struct take_scratch *s, struct base_codec *c
         if (r < 0)
             break;
     }
-    if (r < 0)
+    if (r < 0) {
+        const struct take_page *p = &t->pages[i];
+
+        (void)fmt_fail_rows(&err, r, p->row0, take_page_of(t, p)->n_rows);
         wave_fail(t, i, &err);
+    }
 }
 
 static void

@@ -21,6 +21,7 @@ struct shard_value {
     struct fmt_open_shard *shard; /* held until close */
     const char *path;
     struct base_codec *codec;
+    uint64_t row; /* of the dataset */
     uint64_t size, at;
     bool is_null;
     const struct fmt_page *pieces; /* of the footer; NULL where the value is inline */
@@ -132,10 +133,14 @@ shard_value_open(struct shard_dataset *ds, uint64_t row, uint32_t col,
     }
     (void)find_group(ds, row, &info);
     v->ds = ds;
+    v->row = row;
     v->path = ds->snapshot.shards[info.shard].path;
     r = fmt_cache_acquire(&ds->cache, info.shard, &v->shard, err);
-    if (r >= 0)
+    if (r >= 0) {
         r = value_find(v, info.index, col, row - info.row0, err);
+        if (r < 0)
+            (void)fmt_fail_rows(err, r, row, 1);
+    }
     if (r < 0) {
         shard_value_close(v);
         return base_fail_in(err, r, "%s", ds->path);
@@ -192,8 +197,10 @@ piece_load(struct shard_value *v, struct shard_error *err)
     if (r == 0)
         r = fmt_page_unpack(p, v->stored.data, v->codec, NULL, &v->raw, err);
     v->loaded = r == 0;
-    return r < 0 ? base_fail_in(err, r, "%s: piece %" PRIu32 " of a large value", v->path, v->piece)
-                 : 0;
+    if (r == 0)
+        return 0;
+    (void)base_fail_in(err, r, "%s: piece %" PRIu32 " of a large value", v->path, v->piece);
+    return fmt_fail_rows(err, r, v->row, 1);
 }
 
 int64_t

@@ -11,9 +11,10 @@ cli_scripts = \
 	tests/cli/check_recover.py \
 	tests/cli/check_roundtrip.py \
 	tests/cli/check_types.py \
+	tests/cli/check_unknown.py \
 	tests/cli/check_where.py
 TESTS += $(cli_scripts)
-EXTRA_DIST += $(cli_scripts) tests/cli/util.py
+EXTRA_DIST += $(cli_scripts) tests/cli/forge.py tests/cli/util.py
 
 # Benchmarks of the programs: anybody can run them; no test does.
 EXTRA_DIST += tests/bench/ingest_jobs.sh

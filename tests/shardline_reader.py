@@ -395,10 +395,11 @@ SEGMENT = ("path:16:0 split:16:0 rows:9:0 file_bytes:9:0 raw_bytes:9:0 footer_by
 def table(path, columns):
     """A restricted file: its rows as tuples of that name, and the shard."""
     shard = Shard(path)
-    check(" ".join("%s:%d:%d" % f[:3] for f in shard.fields) == columns and not shard.stats and
-          len(shard.groups) == 1 and not any(f.nullable or f.flags for f in shard.fields), path)
+    fields = shard.fields[:columns.count(" ") + 1]  # any more are of a newer version
+    check(" ".join("%s:%d:%d" % f[:3] for f in fields) == columns and not shard.stats and
+          len(shard.groups) == 1 and not any(f.nullable or f.flags for f in fields), path)
     entry = namedtuple("Entry", re.findall("([a-z_]+):", columns))
-    return [entry(*row) for row in shard.rows()], shard
+    return [entry(*row) for row in zip(*map(shard.column, range(len(fields))))], shard
 
 class Dataset:
     def __init__(self, path):
