@@ -1364,6 +1364,26 @@ fmt_pages_decode(const struct fmt_footer *f, uint32_t group, uint32_t column, ui
 }
 
 int
+fmt_page_decode_alone(const struct fmt_page *page, const struct shard_field *field,
+                      const uint8_t *stored, struct base_codec *codec, struct fmt_decoded *d,
+                      struct shard_array *ret_array, struct shard_error *err)
+{
+    struct decoding c = {.field = field,
+                         .d = d,
+                         .codec = codec,
+                         .err = err,
+                         .n_rows = page->n_rows,
+                         .page = page};
+    int r = decoding_begin(&c, page, 1, &stored);
+
+    if (r == 0)
+        r = decode_page(&c, stored);
+    if (r == 0)
+        decoding_array(&c, ret_array);
+    return r;
+}
+
+int
 fmt_chunk_decode(const struct fmt_footer *f, uint32_t group, uint32_t column,
                  const uint8_t *const *stored, struct base_codec *codec, fmt_read_fn read,
                  void *read_arg, const char *file, struct fmt_decoded *d,

@@ -780,7 +780,7 @@ operand(struct parser *p, struct operand *ret)
 {
     const size_t at = p->t.at;
     const bool maybe_length = is_word(p, "length");
-    bool lengths = false;
+    bool lengths = false, has_length;
     int64_t col = -1;
     int r = 0;
 
@@ -800,12 +800,15 @@ operand(struct parser *p, struct operand *ret)
                             .field = &p->s->fields[col],
                             .lengths = lengths,
                             .at = at};
+    has_length = fmt_field_type(ret->field).offsets;
     if (!lengths)
         ret->domain = filter_domain_of(ret->field);
-    else if (!fmt_field_type(ret->field).offsets)
+    else if (!has_length)
         return FAIL_AT(p, at, "column '%s' has no length: it is no string and no list",
                        ret->field->name);
-    return add_input(p, (uint32_t)col, lengths, &ret->input);
+    /* Of lists all that can be asked for is there without their values. */
+    return add_input(p, (uint32_t)col, lengths || (ret->domain == FILTER_OF_NONE && has_length),
+                     &ret->input);
 }
 
 /* "5 < x": the operator as seen from x. */

@@ -31,6 +31,8 @@ fmt_footer_free(struct fmt_footer *f)
     free(f->chunk_first);
     free(f->pieces);
     free(f->piece_first);
+    free(f->lengths);
+    free(f->length_chunk);
     free(f->stats);
     free(f->encodings);
     free(f->origin.split);
@@ -357,11 +359,11 @@ groups_parse(struct parser *p)
     return 0;
 }
 
-/* n entries of a PAGES or PIECES section; sizes are checked, places not yet known. */
+/* n entries of a PAGES, PIECES or LENGTHS section; sizes are checked, places not yet known. */
 static int
 pages_parse(struct parser *p, enum fmt_section id, uint32_t n, struct fmt_page **ret)
 {
-    const bool pieces = id == FMT_SECTION_PIECES;
+    const bool pieces = id != FMT_SECTION_PAGES;
     struct base_cursor *c = &p->section[id];
     const uint32_t limit = pieces ? FMT_INLINE_MAX : FMT_PAGE_RAW_LIMIT;
     struct fmt_page *pages;
@@ -432,6 +434,39 @@ chunks_parse(struct parser *p)
         f->chunk_first[i + 1] = page;
     }
     return page == f->n_pages ? 0 : fail_corrupt(p, "pages belong to no chunk");
+}
+
+/* The length indices: of which chunks, and their pages. */
+static int
+lengths_parse(struct parser *p)
+{
+    struct base_cursor *c = &p->section[FMT_SECTION_LENGTHS];
+    struct fmt_footer *f = p->f;
+    const uint64_t n_chunks = (uint64_t)f->n_groups * f->n_columns;
+    const size_t n = base_cursor_left(c) / FMT_LENGTHS_ENTRY;
+    int r;
+
+    if (!p->present[FMT_SECTION_LENGTHS])
+        return 0;
+    if (n > n_chunks || n > UINT32_MAX)
+        return fail_corrupt(p, "more length indices than chunks");
+    f->length_chunk = footer_calloc(p, n, sizeof(*f->length_chunk));
+    if (f->length_chunk == NULL)
+        return fail_memory(p);
+    f->n_lengths = (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        f->length_chunk[i] = base_cursor_u32(c);
+        if (f->length_chunk[i] >= n_chunks || (i && f->length_chunk[i] <= f->length_chunk[i - 1]))
+            return fail_corrupt(p, "a length index of a wrong chunk");
+    }
+    r = pages_parse(p, FMT_SECTION_LENGTHS, f->n_lengths, &f->lengths);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        f->lengths[i].n_rows = f->group_rows[f->length_chunk[i] / f->n_columns];
+        f->lengths[i].data_len = (uint64_t)f->lengths[i].n_rows * sizeof(uint32_t);
+        if (f->lengths[i].n_rows == 0)
+            return fail_corrupt(p, "a length index of no rows");
+    }
+    return r;
 }
 
 /* Put n pages behind *off, which moves to their end. */
@@ -515,11 +550,13 @@ places_compute(struct parser *p)
 {
     struct fmt_footer *f = p->f;
     uint64_t off = FMT_HEADER_SIZE;
+    uint32_t k = 0;
 
     for (uint32_t g = 0; g < f->n_groups; g++) {
         const uint32_t piece = f->piece_first[g];
         const uint32_t first = f->chunk_first[(size_t)g * f->n_columns];
         const uint32_t end = f->chunk_first[(size_t)(g + 1) * f->n_columns];
+        const uint32_t k0 = k;
         int r;
 
         if (p->group_off[g] % FMT_ALIGN || p->group_off[g] < off ||
@@ -529,6 +566,10 @@ places_compute(struct parser *p)
         r = pages_place(p, f->pieces + piece, f->piece_first[g + 1] - piece, &off);
         if (r == 0)
             r = pages_place(p, f->pages + first, end - first, &off);
+        while (k < f->n_lengths && f->length_chunk[k] / f->n_columns == g)
+            k++;
+        if (r == 0)
+            r = pages_place(p, f->lengths + k0, k - k0, &off);
         if (r < 0)
             return r;
     }
@@ -619,6 +660,8 @@ footer_parse(struct parser *p, const uint8_t *raw, size_t raw_len)
         r = pages_parse(p, FMT_SECTION_PIECES, f->n_pieces, &f->pieces);
     if (r == 0)
         r = chunks_parse(p);
+    if (r == 0)
+        r = lengths_parse(p);
     if (r == 0)
         r = places_compute(p);
     if (r == 0)

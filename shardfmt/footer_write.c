@@ -53,6 +53,7 @@ sections_measure(const struct fmt_footer_parts *p, uint64_t len[FMT_SECTION_LAST
     len[FMT_SECTION_ENCODINGS] = (uint64_t)p->schema->n_fields * sizeof(uint32_t);
     len[FMT_SECTION_ORIGIN] = p->origin->split ? FMT_ORIGIN_HEAD + strlen(p->origin->split) : 0;
     len[FMT_SECTION_ZDICTS] = zdicts_size(p);
+    len[FMT_SECTION_LENGTHS] = (uint64_t)p->n_lengths * FMT_LENGTHS_ENTRY;
 }
 
 /* Sections that would be empty are left out, but for those that every footer has. */
@@ -220,6 +221,8 @@ fmt_footer_write(const struct fmt_footer_parts *p, struct base_buf *b)
     }
     if (len[FMT_SECTION_ZDICTS])
         put_zdicts(b, p);
+    PUT_ARRAY(put32, p->n_lengths, p->length_chunk[i]);
+    put_pages(b, p->lengths, p->n_lengths, true);
     return 0;
 }
 

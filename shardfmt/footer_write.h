@@ -17,6 +17,9 @@ struct fmt_footer_parts {
     uint32_t n_groups, n_pages, n_pieces;
     const struct fmt_group_entry *groups;
     const struct fmt_page *pages, *pieces;
+    uint32_t n_lengths;
+    const struct fmt_page *lengths;      /* n_lengths */
+    const uint32_t *length_chunk;        /* n_lengths */
     const uint32_t *chunk_pages;         /* n_groups * n_columns: pages of each chunk */
     const struct fmt_chunk_stats *stats; /* n_groups * n_columns, or NULL */
     const uint32_t *encodings;           /* n_columns */

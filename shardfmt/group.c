@@ -15,6 +15,7 @@
 #include "shardfmt/bits.h"
 #include "shardfmt/column.h"
 #include "shardfmt/encode.h"
+#include "shardfmt/lengths.h"
 #include "shardfmt/newer.h"
 #include "shardfmt/spooled.h"
 #include "shardfmt/stats.h"
@@ -83,6 +84,8 @@ struct imaging {
     struct base_buf pages, pieces, overflow; /* struct fmt_page; struct fmt_overflow */
     struct base_buf sources;                 /* struct fmt_image_piece, of each piece */
     bool spooled;                            /* some piece is not in the image */
+    struct base_buf lengths, length_columns; /* struct fmt_page; uint32 */
+    struct base_buf numbers;                 /* uint32: lengths of rows */
     uint32_t *over_first;                    /* n_columns + 1: the column's part of overflow */
 };
 
@@ -415,6 +418,39 @@ put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
     return 0;
 }
 
+/* ------------------------------------------------------------------------------ length indices */
+
+/* The index of a column, unless it would cost too much. */
+static int
+put_lengths(struct imaging *g, const struct shard_array *a, uint32_t col)
+{
+    const struct fmt_page *pages = (const void *)g->pages.data;
+    const size_t before = g->im->bytes.len;
+    struct fmt_page p = {.n_rows = (uint32_t)a->n_rows};
+    struct shard_array lengths;
+    uint64_t chunk = 0;
+    int r;
+
+    for (uint32_t i = g->im->chunk_first[col]; i < g->im->chunk_first[col + 1]; i++)
+        chunk += pages[i].stored_len;
+    if (fmt_lengths_allowed(chunk) <= FMT_LENGTHS_ENTRY) /* most columns of most row groups */
+        return 0;
+    g->dict = NULL;
+    r = fmt_lengths_of(a, &g->numbers, &lengths);
+    if (r == 0)
+        r = fmt_encode_page(&g->encoder, &lengths, 0, p.n_rows, NULL, 0);
+    if (r < 0 || g->encoder.page.len > FMT_INLINE_MAX)
+        return r;
+    r = image_store(g, g->encoder.page.data, g->encoder.page.len, &p);
+    if (r == 0 && g->im->bytes.len - before + FMT_LENGTHS_ENTRY > fmt_lengths_allowed(chunk)) {
+        g->im->bytes.len = before;
+        return 0;
+    }
+    if (r == 0)
+        r = base_buf_append(&g->lengths, &p, sizeof(p));
+    return r < 0 ? r : base_buf_append(&g->length_columns, &col, sizeof(col));
+}
+
 /* ----------------------------------------------------------------------------------- checking */
 
 static bool
@@ -500,6 +536,8 @@ fmt_image_free(struct fmt_image *im)
     base_buf_done(&im->bytes);
     free(im->pages);
     free(im->pieces);
+    free(im->lengths);
+    free(im->length_column);
     free(im->chunk_first);
     free(im->stats);
     free(im->encodings);
@@ -533,6 +571,9 @@ image_fill(struct imaging *g, const struct fmt_schema *s, const struct shard_arr
         r = put_chunk(g, &arrays[c], c);
         im->chunk_first[c + 1] = (uint32_t)(g->pages.len / sizeof(struct fmt_page));
     }
+    for (uint32_t c = 0; c < s->n_fields && r == 0 && !g->opts->plain_only; c++)
+        if (fmt_lengths_wanted(arrays[c].type, arrays[c].elem))
+            r = put_lengths(g, &arrays[c], c);
     return r;
 }
 
@@ -562,7 +603,10 @@ fmt_image_encode(const struct fmt_schema *s, const struct shard_array *arrays,
     g.im->n_pieces = (uint32_t)(g.pieces.len / sizeof(struct fmt_page));
     g.im->pages = (void *)g.pages.data; /* memory of base_buf is free()d */
     g.im->pieces = (void *)g.pieces.data;
-    g.pages = g.pieces = (struct base_buf){0};
+    g.im->n_lengths = (uint32_t)(g.lengths.len / sizeof(struct fmt_page));
+    g.im->lengths = (void *)g.lengths.data;
+    g.im->length_column = (void *)g.length_columns.data;
+    g.pages = g.pieces = g.lengths = g.length_columns = (struct base_buf){0};
     if (g.spooled) {
         g.im->spooled = (void *)g.sources.data;
         g.sources = (struct base_buf){0};
@@ -575,6 +619,9 @@ out:
     base_buf_done(&g.pieces);
     base_buf_done(&g.overflow);
     sources_done(&g.sources);
+    base_buf_done(&g.lengths);
+    base_buf_done(&g.length_columns);
+    base_buf_done(&g.numbers);
     free(g.over_first);
     fmt_image_free(g.im);
     return r;

@@ -110,7 +110,7 @@ struct fmt_image_piece {
  * writer. */
 struct fmt_image {
     uint32_t n_rows, n_columns;
-    struct base_buf bytes;          /* pieces, then pages of column 0, 1, ... */
+    struct base_buf bytes;          /* pieces, then pages of column 0, 1, ..., then lengths */
     struct fmt_page *pages;         /* n_pages, columns in order */
     uint32_t *chunk_first;          /* n_columns + 1: pages of column c are [c], [c + 1]) */
     uint32_t n_pages;
@@ -118,6 +118,9 @@ struct fmt_image {
                                      * pages */
     uint32_t n_pieces;
     struct fmt_image_piece *spooled; /* n_pieces; NULL where all pieces are in the image */
+    struct fmt_page *lengths;       /* n_lengths: length indices, behind the pages */
+    uint32_t *length_column;        /* n_lengths: of which columns */
+    uint32_t n_lengths;
     struct fmt_chunk_stats *stats;  /* n_columns, or NULL */
     uint32_t *encodings;            /* n_columns: bit set of FMT_ENC_* used, for `info` */
 };

@@ -19,8 +19,11 @@
 #include "lib/fail.h"
 #include "lib/fs.h"
 #include "lib/hash.h"
+#include "shardfmt/bits.h"
 #include "shardfmt/layout.h"
+#include "shardfmt/lengths.h"
 #include "shardfmt/open.h"
+#include "shardfmt/stats.h"
 
 #define WINDOW (256u << 10) /* one read: fits into the cache that the hash then finds it in */
 
@@ -117,6 +120,8 @@ fmt_inspect_scratch_done(struct fmt_inspect_scratch *s)
     base_buf_done(&s->window);
     base_buf_done(&s->chunk);
     fmt_decoded_free(s->decoded);
+    fmt_decoded_free(s->index);
+    base_buf_done(&s->lengths);
     free(s->stored);
     memset(s, 0, sizeof(*s));
 }
@@ -261,6 +266,14 @@ group_end(const struct fmt_footer *f, uint32_t g)
         last = &f->pages[end - 1];
     else if (f->piece_first[g + 1] > f->piece_first[g])
         last = &f->pieces[f->piece_first[g + 1] - 1];
+    for (uint32_t c = f->n_columns; f->n_lengths && c-- > 0;) {
+        const struct fmt_page *p = fmt_lengths_find(f, g, c);
+
+        if (p) {
+            last = p;
+            break;
+        }
+    }
     return last ? last->off + last->stored_len : 0;
 }
 
@@ -321,6 +334,13 @@ fmt_inspect_group(const struct fmt_inspect *in, uint32_t group, struct fmt_inspe
     }
     for (uint32_t c = 0; r >= 0 && c < f->n_columns; c++)
         r = chunk_look(&l, group, c);
+    for (uint32_t c = 0; r >= 0 && f->n_lengths && c < f->n_columns; c++) {
+        const struct fmt_page *p = fmt_lengths_find(f, group, c);
+        struct fmt_finding item = {.group = group, .column = c, .page = -1};
+
+        if (p) /* no rows are lost without it */
+            r = page_look(&l, p, &item);
+    }
     return r;
 }
 
@@ -430,6 +450,64 @@ far_unpack(const struct fmt_inspect *in, uint32_t group, const struct shard_arra
     return r;
 }
 
+static bool
+bits_equal(const uint8_t *a, const uint8_t *b, uint64_t n)
+{
+    return a && b ? memcmp(a, b, fmt_bits_bytes(n)) == 0 : a == b; /* NULL: no nulls */
+}
+
+/* Whether the length index of a chunk says what the column holds. */
+static int
+index_check(const struct fmt_inspect *in, uint32_t group, uint32_t column, struct base_codec *codec,
+            struct fmt_inspect_scratch *s, const struct shard_array *a, struct shard_error *err)
+{
+    const struct fmt_page *p = fmt_lengths_find(in->footer, group, column);
+    struct shard_array have, want;
+    int r;
+
+    if (p == NULL)
+        return 0;
+    if (a->offsets == NULL)
+        return base_fail(err, SHARD_ECORRUPT, "a length index of a column without lengths");
+    r = s->index ? 0 : fmt_decoded_new(&s->index);
+    base_buf_reset(&s->chunk);
+    if (r < 0 || base_buf_reserve(&s->chunk, p->stored_len) < 0)
+        return base_fail(err, -ENOMEM, "%s", in->path);
+    r = base_pread_full(in->fd, s->chunk.data, p->stored_len, p->off, in->path, err);
+    if (r == 0)
+        r = fmt_lengths_decode(in->footer, group, column, s->chunk.data, codec, in->path, s->index,
+                               &have, err);
+    if (r < 0)
+        return r == SHARD_ECHECKSUM ? 0 : r; /* the hash was looked at */
+    if (fmt_lengths_of(a, &s->lengths, &want) < 0)
+        return base_fail(err, -ENOMEM, "%s", in->path);
+    if (bits_equal(have.validity, want.validity, a->n_rows) &&
+        (a->n_rows == 0 || memcmp(have.values, want.values, a->n_rows * sizeof(uint32_t)) == 0))
+        return 0;
+    return base_fail(err, SHARD_ECORRUPT, "the length index has not the lengths of the column");
+}
+
+/* Whether the statistics of a chunk are those of its values. How many are distinct is an estimate. */
+static int
+stats_check(const struct fmt_inspect *in, uint32_t group, uint32_t column,
+            const struct shard_array *a, struct shard_error *err)
+{
+    const struct fmt_footer *f = in->footer;
+    const struct fmt_chunk_stats *have;
+    struct fmt_chunk_stats want;
+
+    if (f->stats == NULL || a->n_far)
+        return 0; /* values that are not here have no place in a minimum */
+    have = &f->stats[(size_t)group * f->n_columns + column];
+    fmt_stats_compute(a, &want);
+    if (have->flags & ~FMT_STATS_KNOWN ||
+        (have->n_nulls == want.n_nulls && have->raw_bytes == want.raw_bytes &&
+         have->flags == want.flags && memcmp(have->min, want.min, sizeof(want.min)) == 0 &&
+         memcmp(have->max, want.max, sizeof(want.max)) == 0))
+        return 0;
+    return base_fail(err, SHARD_ECORRUPT, "the statistics are not those of the values");
+}
+
 int
 fmt_inspect_decode(const struct fmt_inspect *in, uint32_t group, struct base_codec *codec,
                    struct fmt_inspect_scratch *s, struct fmt_findings *ret, struct shard_error *err)
@@ -452,6 +530,10 @@ fmt_inspect_decode(const struct fmt_inspect *in, uint32_t group, struct base_cod
         r = fmt_inspect_chunk(in, group, c, codec, s, s->decoded, &array, &e);
         if (r >= 0)
             r = far_unpack(in, group, &array, codec, s, &e);
+        if (r == 0)
+            r = stats_check(in, group, c, &array, &e);
+        if (r == 0)
+            r = index_check(in, group, c, codec, s, &array, &e);
         if (fmt_inspect_fatal(r))
             return base_fail(err, r, "%s", in->path);
         /* An encoding of a newer version, or a column too long for one array, is no damage: the

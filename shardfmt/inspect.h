@@ -46,7 +46,8 @@ struct fmt_inspect_scratch {
     struct base_buf chunk;  /* stored pages of a chunk that is decoded */
     const uint8_t **stored;
     uint32_t cap_stored;
-    struct fmt_decoded *decoded;
+    struct fmt_decoded *decoded, *index; /* a chunk, and its length index */
+    struct base_buf lengths;
 };
 void fmt_inspect_scratch_done(struct fmt_inspect_scratch *s);
 

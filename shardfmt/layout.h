@@ -43,14 +43,16 @@ enum fmt_section {
     FMT_SECTION_ENCODINGS = 7,
     FMT_SECTION_ORIGIN = 8,
     FMT_SECTION_ZDICTS = 9,
+    FMT_SECTION_LENGTHS = 10,
 };
-#define FMT_SECTION_LAST 9u
+#define FMT_SECTION_LAST 10u
 #define FMT_SCHEMA_ENTRY 16u /* u8 type, elem, flags (1 = nullable), zero, u32 flags, name, params */
 #define FMT_GROUP_ENTRY  16u /* u64 off, u32 n_rows, u32 n_pieces */
 #define FMT_PAGE_ENTRY   32u /* arrays: u32 stored, raw, n_rows; u64 data; u32 kind; u64 hash */
 #define FMT_PIECE_ENTRY  20u /* arrays: u32 stored, raw, kind; u64 hash */
 #define FMT_STATS_ENTRY  60u /* arrays: u64 nulls, raw, distinct; u32 flags; 16 bytes min, max */
 
+#define FMT_LENGTHS_ENTRY 24u /* arrays: u32 chunk; then as of pieces */
 #define FMT_ORIGIN_HEAD  12u /* u64 first row, u32 place of the split; its name fills the section */
 
 /* Page: u32 n_rows, u8 n_streams, u8 zero, u16 zero; then n_streams descriptors of u8 role,

@@ -18,6 +18,7 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/group.c shardfmt/group.h \
 	shardfmt/ints.c shardfmt/ints.h \
 	shardfmt/layout.h \
+	shardfmt/lengths.c shardfmt/lengths.h \
 	shardfmt/newer.h \
 	shardfmt/nulls.c shardfmt/nulls.h \
 	shardfmt/rle.c shardfmt/rle.h \

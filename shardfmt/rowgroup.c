@@ -13,6 +13,7 @@
 #include "lib/fail.h"
 #include "lib/fs.h"
 #include "shardfmt/dataset.h"
+#include "shardfmt/lengths.h"
 #include "shardfmt/open.h"
 
 struct shard_group {
@@ -26,6 +27,7 @@ struct shard_group {
     const uint8_t **stored;       /* pages of the chunk being decoded */
     uint32_t cap_stored;
     struct base_buf buf; /* stored bytes of all chunks; no array points into it */
+    struct base_buf lengths; /* uint32 */
 };
 
 /* One wanted chunk of a row group. */
@@ -64,6 +66,7 @@ shard_group_free(struct shard_group *g)
     free(g->chunks);
     free(g->stored);
     base_buf_done(&g->buf);
+    base_buf_done(&g->lengths);
     base_codec_free(g->codec);
     free(g);
 }
@@ -242,6 +245,82 @@ shard_dataset_read_group(struct shard_dataset *ds, uint64_t group, const uint32_
     }
     if (r < 0)
         return base_fail_in(err, r, "%s", ds->path);
+    g->n_rows = info.n_rows;
+    return 0;
+}
+
+/* Read and decode the length index of a chunk. */
+static int
+index_read(struct shard_group *g, const struct fmt_open_shard *o, uint32_t group, uint32_t col,
+           const struct fmt_page *page, const char *path, struct shard_error *err)
+{
+    int r = 0;
+
+    base_buf_reset(&g->buf);
+    if (base_buf_reserve_exact(&g->buf, page->stored_len) < 0)
+        return base_fail(err, -ENOMEM, "%s: %" PRIu32 " bytes", path, page->stored_len);
+    if (g->decoded[0] == NULL)
+        r = fmt_decoded_new(&g->decoded[0]);
+    if (r < 0)
+        return base_fail(err, r, "%s", path);
+    r = base_pread_full(o->fd, g->buf.data, page->stored_len, page->off, path, err);
+    if (r == 0)
+        r = fmt_lengths_decode(o->footer, group, col, g->buf.data, g->codec, path, g->decoded[0],
+                               &g->arrays[0], err);
+    return r;
+}
+
+/* Lengths from the index, or else from the column. */
+static int
+lengths_read(struct shard_group *g, const struct fmt_open_shard *o, uint32_t group, uint32_t col,
+             const char *path, struct shard_error *err)
+{
+    const struct fmt_page *page = fmt_lengths_find(o->footer, group, col);
+    const uint64_t far_bytes = g->far_bytes;
+    struct shard_array a;
+    int r;
+
+    if (page)
+        return index_read(g, o, group, col, page, path, err);
+    g->far_bytes = FMT_INLINE_MAX; /* of large values the page says how long they are */
+    r = group_read(g, o, group, &col, 1, path, err);
+    g->far_bytes = far_bytes;
+    if (r < 0)
+        return r;
+    a = g->arrays[0];
+    r = fmt_lengths_of(&a, &g->lengths, &g->arrays[0]);
+    return r < 0 ? base_fail(err, r, "%s: lengths", path) : 0;
+}
+
+int
+shard_dataset_read_lengths(struct shard_dataset *ds, uint64_t group, uint32_t col,
+                           struct shard_group *g, struct shard_error *err)
+{
+    struct shard_group_info info;
+    struct fmt_open_shard *o = NULL;
+    int r;
+
+    g->n_rows = 0;
+    if (group >= ds->n_groups)
+        return base_fail(err, -EINVAL, "row group %" PRIu64 " of %" PRIu64, group, ds->n_groups);
+    if (col >= ds->snapshot.schema.n_fields)
+        return base_fail(err, -EINVAL, "column %" PRIu32 " of %" PRIu32, col,
+                         ds->snapshot.schema.n_fields);
+    if (!fmt_field_type(&ds->snapshot.schema.fields[col]).offsets)
+        return base_fail(err, -EINVAL, "column %s has no lengths",
+                         ds->snapshot.schema.fields[col].name);
+    if (group_reserve(g, 1) < 0)
+        return base_fail(err, -ENOMEM, "a column");
+    shard_dataset_group_info(ds, group, &info);
+    r = fmt_cache_acquire(&ds->cache, info.shard, &o, err);
+    if (r >= 0) {
+        r = lengths_read(g, o, info.index, col, ds->snapshot.shards[info.shard].path, err);
+        fmt_cache_release(&ds->cache, o);
+    }
+    if (r < 0) {
+        (void)fmt_fail_rows(err, r, info.row0, info.n_rows);
+        return base_fail_in(err, r, "%s", ds->path);
+    }
     g->n_rows = info.n_rows;
     return 0;
 }

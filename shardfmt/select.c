@@ -9,6 +9,7 @@
 #include "lib/fail.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/dataset.h"
+#include "shardfmt/lengths.h"
 #include "shardfmt/shard_stats.h"
 
 #define NO_SHARD UINT32_MAX
@@ -22,6 +23,7 @@ struct fmt_select {
     uint32_t n_cols;
     uint32_t *in_col;     /* n_in: index into cols */
     struct shard_group *group;
+    struct shard_group **lengths; /* n_in: of those inputs whose lengths are read by themselves */
     struct shard_array *arrays;              /* n_in */
     struct fmt_chunk_stats *shard_stats;     /* n_in: storage */
     const struct fmt_chunk_stats **stats;    /* n_in */
@@ -42,6 +44,15 @@ find_column(const struct fmt_select *s, uint32_t column)
     return i;
 }
 
+/* Whether the lengths are asked for by themselves: there may be an index, or the values be large. */
+static bool
+by_index(const struct shard_dataset *ds, const struct fmt_filter_input *in)
+{
+    const struct shard_field *f = &ds->snapshot.schema.fields[in->column];
+
+    return in->lengths && (fmt_lengths_wanted(f->type, f->elem) || f->type == SHARD_TYPE_BINARY);
+}
+
 int
 fmt_select_new(struct shard_dataset *ds, const struct fmt_filter *f, struct fmt_select **ret,
                struct shard_error *err)
@@ -60,8 +71,12 @@ fmt_select_new(struct shard_dataset *ds, const struct fmt_filter *f, struct fmt_
     s->arrays = calloc(s->n_in + 1, sizeof(*s->arrays));
     s->shard_stats = calloc(s->n_in + 1, sizeof(*s->shard_stats));
     s->stats = calloc(s->n_in + 1, sizeof(*s->stats));
-    if (s->cols && s->in_col && s->arrays && s->shard_stats && s->stats)
+    s->lengths = calloc(s->n_in + 1, sizeof(*s->lengths));
+    if (s->cols && s->in_col && s->arrays && s->shard_stats && s->stats && s->lengths)
         r = shard_group_new(&s->group);
+    for (uint32_t i = 0; r == 0 && i < s->n_in; i++)
+        if (by_index(ds, &s->in[i]))
+            r = shard_group_new(&s->lengths[i]);
     if (r < 0) {
         fmt_select_free(s);
         return base_fail(err, r, "a filter");
@@ -69,6 +84,8 @@ fmt_select_new(struct shard_dataset *ds, const struct fmt_filter *f, struct fmt_
     for (uint32_t i = 0; i < s->n_in; i++) {
         const uint32_t c = find_column(s, s->in[i].column);
 
+        if (s->lengths[i])
+            continue;
         s->cols[c] = s->in[i].column;
         s->n_cols += c == s->n_cols;
         s->in_col[i] = c;
@@ -83,6 +100,9 @@ fmt_select_free(struct fmt_select *s)
     if (s == NULL)
         return;
     shard_group_free(s->group);
+    for (uint32_t i = 0; s->lengths && i < s->n_in; i++)
+        shard_group_free(s->lengths[i]);
+    free(s->lengths);
     free(s->cols);
     free(s->in_col);
     free(s->arrays);
@@ -135,8 +155,15 @@ read_group(struct fmt_select *s, uint64_t group, uint64_t n_rows, struct shard_e
     base_buf_reset(&s->bits);
     if (base_buf_append_zero(&s->bits, fmt_bits_bytes(n_rows)) < 0)
         return base_fail(err, -ENOMEM, "%s: %" PRIu64 " rows", s->ds->path, n_rows);
-    for (uint32_t i = 0; i < s->n_in; i++)
-        s->arrays[i] = *shard_group_array(s->group, s->in_col[i]);
+    for (uint32_t i = 0; r == 0 && i < s->n_in; i++) {
+        if (s->lengths[i])
+            r = shard_dataset_read_lengths(s->ds, group, s->in[i].column, s->lengths[i], err);
+        if (r == 0)
+            s->arrays[i] = s->lengths[i] ? *shard_group_array(s->lengths[i], 0)
+                                         : *shard_group_array(s->group, s->in_col[i]);
+    }
+    if (r < 0)
+        return r;
     n = (int64_t)fmt_filter_eval(s->f, s->arrays, n_rows, s->bits.data);
     s->counts.groups_read++;
     s->counts.rows_selected += (uint64_t)n;

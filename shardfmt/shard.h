@@ -65,6 +65,9 @@ struct fmt_footer {
     struct fmt_page *pieces;       /* n_pieces; those of a group stand before its pages */
     uint32_t *piece_first;         /* n_groups + 1: pieces of group g are [g], [g + 1]) */
     uint32_t n_pages, n_pieces;
+    struct fmt_page *lengths;      /* n_lengths: length indices, of a group behind its pages */
+    uint32_t *length_chunk;        /* n_lengths: of which chunk, ascending */
+    uint32_t n_lengths;
     struct fmt_chunk_stats *stats; /* n_groups * n_columns, or NULL */
     uint32_t *encodings;           /* n_columns: bit sets */
     struct fmt_zdicts zdicts;        /* of is NULL where no column has one that can be used */
@@ -114,6 +117,13 @@ SHARD_NODISCARD int fmt_pages_decode(const struct fmt_footer *f, uint32_t group,
                                      fmt_read_fn read, void *read_arg, const char *file,
                                      struct fmt_decoded *d, struct shard_array *ret_array,
                                      struct shard_error *err);
+
+/* The same of one page without out-of-line values, which is decoded as one of a column `field`. err
+ * does not say which. */
+SHARD_NODISCARD int fmt_page_decode_alone(const struct fmt_page *page,
+                                          const struct shard_field *field, const uint8_t *stored,
+                                          struct base_codec *codec, struct fmt_decoded *d,
+                                          struct shard_array *ret_array, struct shard_error *err);
 
 /* Extent in the file of chunk (g, c): its pages touch. */
 void fmt_chunk_extent(const struct fmt_footer *f, uint32_t group, uint32_t column,

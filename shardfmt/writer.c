@@ -31,6 +31,8 @@ struct fmt_writer {
     struct base_buf pages;       /* struct fmt_page */
     struct base_buf pieces;      /* struct fmt_page */
     struct base_buf chunk_pages; /* uint32 */
+    struct base_buf lengths;     /* struct fmt_page */
+    struct base_buf length_chunk; /* uint32 */
     struct base_buf stats;       /* struct fmt_chunk_stats */
     uint32_t *encodings;         /* n_columns */
     struct base_dict **zdicts;   /* n_columns: those of opts that some page needs */
@@ -148,6 +150,8 @@ writer_put_spooled(struct fmt_writer *w, struct fmt_image *im, struct shard_erro
     }
     for (uint32_t i = 0; i < im->n_pages && r == 0; i++)
         r = writer_put_page(w, &im->pages[i], bytes + im->pages[i].off, err);
+    for (uint32_t i = 0; i < im->n_lengths && r == 0; i++)
+        r = writer_put_page(w, &im->lengths[i], bytes + im->lengths[i].off, err);
     free(buf);
     return r;
 }
@@ -160,6 +164,7 @@ writer_put_image(struct fmt_writer *w, struct fmt_image *im, struct shard_error 
         return writer_put_spooled(w, im, err);
     pages_settle(im->pieces, im->n_pieces, im->bytes.data, w->off);
     pages_settle(im->pages, im->n_pages, im->bytes.data, w->off);
+    pages_settle(im->lengths, im->n_lengths, im->bytes.data, w->off);
     return writer_put(w, im->bytes.data, im->bytes.len, err);
 }
 
@@ -186,6 +191,8 @@ writer_note(struct fmt_writer *w, const struct fmt_image *im, uint64_t off)
         base_buf_append(&w->pages, im->pages, im->n_pages * sizeof(*im->pages)) < 0 ||
         base_buf_append(&w->pieces, im->pieces, im->n_pieces * sizeof(*im->pieces)) < 0 ||
         base_buf_reserve(&w->chunk_pages, n * sizeof(uint32_t)) < 0 ||
+        base_buf_append(&w->lengths, im->lengths, im->n_lengths * sizeof(*im->lengths)) < 0 ||
+        base_buf_reserve(&w->length_chunk, im->n_lengths * sizeof(uint32_t)) < 0 ||
         (im->stats && base_buf_append(&w->stats, im->stats, n * sizeof(*im->stats)) < 0))
         return -ENOMEM;
     for (size_t c = 0; c < n; c++) {
@@ -199,6 +206,11 @@ writer_note(struct fmt_writer *w, const struct fmt_image *im, uint64_t off)
     }
     for (uint32_t i = 0; i < im->n_pages; i++)
         w->raw_bytes += im->pages[i].data_len;
+    for (uint32_t i = 0; i < im->n_lengths; i++) {
+        const uint32_t chunk = w->n_groups * im->n_columns + im->length_column[i];
+
+        base_buf_put(&w->length_chunk, &chunk, sizeof(chunk));
+    }
     w->n_rows += im->n_rows;
     w->n_groups++;
     return 0;
@@ -216,6 +228,9 @@ writer_parts(const struct fmt_writer *w, struct fmt_footer_parts *ret)
         .groups = (const void *)w->groups.data,
         .pages = (const void *)w->pages.data,
         .pieces = (const void *)w->pieces.data,
+        .n_lengths = (uint32_t)(w->lengths.len / sizeof(struct fmt_page)),
+        .lengths = (const void *)w->lengths.data,
+        .length_chunk = (const void *)w->length_chunk.data,
         .chunk_pages = (const void *)w->chunk_pages.data,
         .stats = w->stats.len ? (const void *)w->stats.data : NULL,
         .encodings = w->encodings,
@@ -374,6 +389,8 @@ fmt_writer_free(struct fmt_writer *w)
     base_buf_done(&w->pages);
     base_buf_done(&w->pieces);
     base_buf_done(&w->chunk_pages);
+    base_buf_done(&w->lengths);
+    base_buf_done(&w->length_chunk);
     base_buf_done(&w->stats);
     free(w);
 }

@@ -10,7 +10,7 @@ tests_make_dataset_SOURCES = tests/make_dataset.c $(fmt_util)
 tests_make_dataset_LDADD = shardfmt/libfmt.la lib/libbase.la
 if HAVE_CHECK
 fmt_core_check = tests/check_column tests/check_encode tests/check_filter tests/check_ints \
-	tests/check_shard tests/check_zdict
+	tests/check_lengths tests/check_shard tests/check_zdict
 check_PROGRAMS += $(fmt_core_check)
 TESTS += $(fmt_core_check)
 fmt_core_libs = shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
@@ -23,6 +23,9 @@ tests_check_shard_LDADD = $(fmt_core_libs)
 tests_check_ints_SOURCES = tests/check_ints.c $(shard_util)
 tests_check_ints_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_ints_LDADD = $(fmt_core_libs)
+tests_check_lengths_SOURCES = tests/check_lengths.c $(fmt_util)
+tests_check_lengths_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_lengths_LDADD = $(fmt_core_libs)
 tests_check_filter_SOURCES = tests/check_filter.c $(shard_util) $(fmt_util)
 tests_check_filter_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_filter_LDADD = $(fmt_core_libs)

@@ -94,6 +94,27 @@ make_number(uint64_t *state, enum shard_type type, uint8_t ret[8])
     }
 }
 
+/* Up to 999 elements; in every hundredth row so many that they stand out of line. */
+static int
+append_long(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_column *c)
+{
+    const size_t size = shard_type_size(f->elem);
+    const size_t n = row % 100 == 99 ? FMT_INLINE_MAX / size + 77 : next(state) % 1000;
+    uint8_t *values = malloc(n * size + 8);
+    int r;
+
+    if (values == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t v = next(state);
+
+        memcpy(values + i * size, &v, size);
+    }
+    r = fmt_column_append_list(c, values, n);
+    free(values);
+    return r;
+}
+
 /* A row of a tensor. */
 static int
 fill_tensor(const struct shard_field *f, uint64_t *state, struct fmt_column *c)
@@ -207,6 +228,9 @@ fill_row(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_
     case SHARD_TYPE_TENSOR:
         return fill_tensor(f, state, c);
     case SHARD_TYPE_LIST:
+        if (strcmp(f->name, "long") == 0)
+            return append_long(f, state, row, c);
+        __attribute__((fallthrough));
     case SHARD_TYPE_SPARSE:
         return f->elem == SHARD_TYPE_STRING ? fill_strings(state, c) : fill_elements(f, state, c);
     default:

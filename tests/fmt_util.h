@@ -30,7 +30,8 @@ struct fmt_util_spec {
  * named "clump" 160 KiB in the first 64 of every FMT_UTIL_CLUMP_ROWS rows and 8 bytes in others, one
  * named "huge" values that stand out of line in every fiftieth row. In nullable columns about every
  * fifth row is null. Text is of up to 60 bytes, binary of up to 40, lists and sparse vectors of up to
- * 9 elements, lists of strings of up to 5; numbers take any value that their type can. */
+ * 9 elements (but a list named "long" of up to 999, and in every hundredth row of over 1 MiB), lists of
+ * strings of up to 5; numbers take any value that their type can. */
 int fmt_util_fill(const struct shard_field *f, uint64_t seed, uint64_t row0, uint64_t n,
                   struct fmt_column *c);
 /* Rows of row group g of shard s, as spec gives them. */

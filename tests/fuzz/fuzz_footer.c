@@ -47,6 +47,9 @@ same_footers(const struct fmt_footer *a, const struct fmt_footer *b)
     same(a->group_rows, b->group_rows, a->n_groups * sizeof(*a->group_rows));
     same(a->pages, b->pages, a->n_pages * sizeof(*a->pages));
     same(a->pieces, b->pieces, a->n_pieces * sizeof(*a->pieces));
+    fuzz_must(a->n_lengths == b->n_lengths, "other length indices come back");
+    same(a->lengths, b->lengths, a->n_lengths * sizeof(*a->lengths));
+    same(a->length_chunk, b->length_chunk, a->n_lengths * sizeof(*a->length_chunk));
     same(a->chunk_first, b->chunk_first, (n_chunks + 1) * sizeof(*a->chunk_first));
     same(a->piece_first, b->piece_first, (a->n_groups + 1u) * sizeof(*a->piece_first));
     if (a->stats)
@@ -74,6 +77,9 @@ write_again(const struct fmt_footer *f, const struct base_buf *file)
                                      .groups = groups,
                                      .pages = f->pages,
                                      .pieces = f->pieces,
+                                     .n_lengths = f->n_lengths,
+                                     .lengths = f->lengths,
+                                     .length_chunk = f->length_chunk,
                                      .chunk_pages = chunk_pages,
                                      .stats = f->stats,
                                      .encodings = f->encodings,

@@ -11,6 +11,7 @@
 #include "lib/compiler.h"
 #include "lib/endian.h"
 #include "shardfmt/bits.h"
+#include "shardfmt/lengths.h"
 #include "shardfmt/footer_write.h"
 #include "shardfmt/snapshot.h"
 #include "tests/shard_util.h"
@@ -234,6 +235,24 @@ fuzz_roundtrip(const struct shard_field *field, const struct shard_array *a,
     fmt_image_free(im);
 }
 
+static void
+decode_lengths(const struct fmt_footer *f, const struct base_buf *file, uint32_t g, uint32_t c,
+               struct fmt_decoded *d)
+{
+    const struct fmt_page *p = fmt_lengths_find(f, g, c);
+    struct shard_array a;
+    uint8_t *stored;
+
+    if (p == NULL || p->data_len > FUZZ_MEMORY_MAX)
+        return;
+    stored = malloc(p->stored_len + 1u); /* by itself, so that a sanitizer sees its end */
+    fuzz_must(stored != NULL, "memory");
+    memcpy(stored, file->data + p->off, p->stored_len);
+    if (fmt_lengths_decode(f, g, c, stored, fuzz_codec(), "file", d, &a, NULL) == 0)
+        fuzz_touch(&a);
+    free(stored);
+}
+
 void
 fuzz_decode_all(const struct fmt_footer *f, const struct base_buf *file)
 {
@@ -248,6 +267,7 @@ fuzz_decode_all(const struct fmt_footer *f, const struct base_buf *file)
                 continue;
             if (shard_util_decode(f, file, g, c, fuzz_codec(), d, &a, NULL) == 0)
                 fuzz_touch(&a);
+            decode_lengths(f, file, g, c, d);
         }
     fmt_decoded_free(d);
 }
@@ -266,9 +286,10 @@ fuzz_fix_hashes(struct fmt_footer *f, const struct base_buf *file)
 {
     fix(f->pages, f->n_pages, file);
     fix(f->pieces, f->n_pieces, file);
+    fix(f->lengths, f->n_lengths, file);
 }
 
-/* The hashes are the last array of the sections PAGES and PIECES. */
+/* The hashes are the last array of the sections PAGES, PIECES and LENGTHS. */
 static void
 fix_section(uint8_t *section, size_t len, const struct fmt_page *p, uint32_t n)
 {
@@ -296,6 +317,8 @@ fix_footer(uint8_t *footer, size_t len, const struct fmt_footer *f)
             fix_section(footer + at, n, f->pages, f->n_pages);
         if (id == FMT_SECTION_PIECES)
             fix_section(footer + at, n, f->pieces, f->n_pieces);
+        if (id == FMT_SECTION_LENGTHS)
+            fix_section(footer + at, n, f->lengths, f->n_lengths);
     }
 }
 

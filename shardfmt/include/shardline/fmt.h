@@ -192,6 +192,16 @@ SHARD_API SHARD_NODISCARD int shard_dataset_read_group(struct shard_dataset *ds,
                                                        const uint32_t *cols, uint32_t n_cols,
                                                        struct shard_group *g,
                                                        struct shard_error *err);
+/**
+ * How long the values of column col of one row group are: elements of lists, entries of sparse vectors,
+ * bytes of strings and binary. Most list columns have an index, so that only that is read; of others
+ * the column is read and decoded. g then holds one array of uint32, 0 and not valid where the value is
+ * null. What g held before is gone, also after an error.
+ * Returns: as shard_dataset_read_group(); -EINVAL also for columns of types without lengths.
+ */
+SHARD_API SHARD_NODISCARD int shard_dataset_read_lengths(struct shard_dataset *ds, uint64_t group,
+                                                         uint32_t col, struct shard_group *g,
+                                                         struct shard_error *err);
 SHARD_API uint64_t shard_group_n_rows(const struct shard_group *g);
 /* The i-th of the columns asked for; valid until g is read into again or freed. */
 SHARD_API const struct shard_array *shard_group_array(const struct shard_group *g, uint32_t i);
