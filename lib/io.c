@@ -75,7 +75,8 @@ base_io_queue(struct base_io *io, struct base_io_req *req)
     req->tries = 0;
     io->n_in_flight++;
     /* Also keeps off from -1, which io_uring takes for "the current position". */
-    if (req->off > INT64_MAX || req->len > (uint64_t)INT64_MAX - req->off) {
+    if (req->off > INT64_MAX || req->len > (uint64_t)INT64_MAX - req->off ||
+        req->n_iov > BASE_IO_IOV_MAX) {
         req->result = -EINVAL;
         base_io_list_append(&io->refused, req);
     } else {
@@ -147,6 +148,18 @@ base_io_get_stats(const struct base_io *io, struct base_io_stats *ret)
     *ret = io->stats;
 }
 
+/* n bytes came: what is left of the vector is where the rest goes. */
+static void
+iov_advance(struct base_io_req *req, size_t n)
+{
+    for (; req->n_iov > 0 && n >= req->iov->iov_len; req->iov++, req->n_iov--)
+        n -= req->iov->iov_len;
+    if (req->n_iov > 0) {
+        req->iov->iov_base = (char *)req->iov->iov_base + n;
+        req->iov->iov_len -= n;
+    }
+}
+
 bool
 base_io_step(struct base_io_req *req, int64_t res)
 {
@@ -165,8 +178,10 @@ base_io_step(struct base_io_req *req, int64_t res)
     }
     req->tries = 0;
     req->done += (size_t)res;
-    if (res != 0 && req->done < req->len)
+    if (res != 0 && req->done < req->len) {
+        iov_advance(req, (size_t)res);
         return false;
+    }
     req->result = (int64_t)req->done;
     return true;
 }

@@ -14,8 +14,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "shardline/status.h"
+
+#define BASE_IO_IOV_MAX 256u
 
 enum base_io_backend {
     BASE_IO_AUTO = 0, /* io_uring, or pread where that is refused */
@@ -31,7 +34,9 @@ struct base_io_opts {
 
 struct base_io_req {
     int fd;
-    void *buf;                 /* len bytes */
+    void *buf;                 /* len bytes; or, where n_iov > 0, into these one after the other: */
+    struct iovec *iov;         /* len bytes together, none of them empty; used up while reading */
+    unsigned n_iov;            /* up to BASE_IO_IOV_MAX */
     size_t len;
     uint64_t off;              /* bytes from the start of the file */
     int64_t result;            /* set by reap: bytes read (< len only at the end of the file) or

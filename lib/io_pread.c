@@ -43,8 +43,11 @@ pread_run(struct base_io_req *req)
 
         if (req->tries > 0) /* EAGAIN: something else than a file; do not spin on it */
             (void)poll(&pfd, 1, 10);
-        res = pread(req->fd, (char *)req->buf + req->done, BASE_MIN(left, BASE_IO_CHUNK_MAX),
-                    (off_t)(req->off + req->done));
+        if (req->n_iov > 0)
+            res = preadv(req->fd, req->iov, (int)req->n_iov, (off_t)(req->off + req->done));
+        else
+            res = pread(req->fd, (char *)req->buf + req->done, BASE_MIN(left, BASE_IO_CHUNK_MAX),
+                        (off_t)(req->off + req->done));
         if (res < 0)
             res = -errno;
     } while (!base_io_step(req, res));

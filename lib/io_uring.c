@@ -50,8 +50,11 @@ uring_fill(struct uring_io *u)
             break;
         req = base_io_list_take(&u->waiting);
         left = req->len - req->done;
-        io_uring_prep_read(sqe, req->fd, (char *)req->buf + req->done,
-                           (unsigned)BASE_MIN(left, BASE_IO_CHUNK_MAX), req->off + req->done);
+        if (req->n_iov > 0)
+            io_uring_prep_readv(sqe, req->fd, req->iov, req->n_iov, req->off + req->done);
+        else
+            io_uring_prep_read(sqe, req->fd, (char *)req->buf + req->done,
+                               (unsigned)BASE_MIN(left, BASE_IO_CHUNK_MAX), req->off + req->done);
         if (req->tries > 0) /* refused without waiting: let a kernel thread wait for it */
             sqe->flags |= IOSQE_ASYNC;
         io_uring_sqe_set_data(sqe, req);

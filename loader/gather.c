@@ -94,7 +94,7 @@ unit_batch(struct shard_loader *l, const struct loader_unit *u, uint32_t s, stru
         rows += end - begin;
     }
     head.n_rows = (uint32_t)rows;
-    if (rows == (uint64_t)l->n_parts * l->order.quota && u->expected <= u->n_steps * l->batch_bytes)
+    if (rows == l->step_rows && u->expected <= u->n_steps * l->batch_bytes)
         head.len = l->batch_bytes;
     r = loader_batch_new(l->batch_mem, l->schema->fields, l->columns, l->n_columns, &head, ret);
     if (r < 0)
@@ -158,7 +158,7 @@ unit_deliver(struct shard_loader *l, const struct loader_unit *u, uint32_t n)
 static uint32_t
 unit_make(struct shard_loader *l, struct loader_unit *u, struct shard_error *err)
 {
-    const uint64_t rows_max = (uint64_t)l->n_parts * l->order.quota;
+    const uint64_t rows_max = l->step_rows;
     struct scratch scratch;
     uint32_t s, p, made = 0;
 

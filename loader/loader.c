@@ -28,12 +28,7 @@ planner_round(struct shard_loader *l, struct loader_read *rd, struct shard_error
     int r = 0, i, n;
 
     if (rd) {
-        while (rd) {
-            struct loader_read *next = rd->next;
-
-            base_io_queue(l->io, &rd->req);
-            rd = next;
-        }
+        loader_reads_queue(l, rd);
         r = base_io_submit(l->io, err);
         if (r < 0)
             return r;
@@ -41,7 +36,7 @@ planner_round(struct shard_loader *l, struct loader_read *rd, struct shard_error
     n = base_io_reap(l->io, done, REAP_MAX, -1, err);
     (void)pthread_mutex_lock(&l->lock);
     for (i = 0; i < n; i++)
-        loader_read_done(l, done[i]->user);
+        loader_reads_done(l, done[i]->user);
     (void)pthread_mutex_unlock(&l->lock);
     return n < 0 ? n : 0;
 }
@@ -214,6 +209,7 @@ shard_loader_close(struct shard_loader *l)
         base_pool_drain(l->pool);
     base_pool_close(l->pool); /* before the engine that its tasks wake */
     base_io_close(l->io);     /* before the buffers that it reads into */
+    loader_reads_drop(l);
     loader_schedule_free(l);
     loader_groups_free(l);
     loader_shards_close(l);

@@ -34,6 +34,7 @@
 #include "shardline/loader.h"
 
 #define LOADER_FOOTER_OPENING  3u /* times what a footer takes: while it is read and parsed */
+#define LOADER_READ_GAP_MAX    4096u /* unwanted bytes between wanted ones that are read along */
 #define LOADER_PRIORITY_DECODE 2u
 #define LOADER_PRIORITY_GATHER 4u /* it frees row groups, and the consumer waits for it */
 #define LOADER_PRIORITY_FOOTER 6u /* others wait for it in line */
@@ -71,6 +72,8 @@ struct loader_read {
     size_t skip;                          /* bytes in front that only alignment asked for */
     size_t need;                          /* bytes that must come, skip included */
     bool direct;
+    bool alone;                           /* not to be joined: that failed */
+    struct loader_joint *joint;           /* the request that it is the first of; NULL: only its own */
 };
 
 enum loader_group_state {
@@ -123,15 +126,16 @@ struct loader_set {
     struct loader_set *load_next;         /* in line to be loaded; under loader.lock */
     uint32_t refs;                        /* windows; under loader.lock */
     uint32_t n_groups, n_missing;         /* n_missing: not READY; under loader.lock */
-    uint32_t n_asked;                     /* groups[0 .. n_asked) hold a reference; loader.lock */
+    uint32_t n_asked;                     /* groups[asks[0 .. n_asked)] are held; loader.lock */
     int status;                           /* of a group that failed; under loader.lock */
     struct shard_error *err;
     uint64_t first_step;                  /* that needs it */
     uint64_t row_bytes;                   /* of an average row; 0 = not yet asked for; loader.lock */
     uint64_t row_max, data_bytes;         /* no row is longer; all rows; set with row_bytes */
     uint32_t *indices;                    /* n_groups; constant */
+    uint32_t *asks;                       /* places in the order of the files; n_groups; constant */
     uint64_t *starts;                     /* n_groups + 1 virtual positions; constant */
-    struct loader_group **groups;         /* constant once n_missing is 0 */
+    struct loader_group **groups;         /* constant once n_missing is 0; NULL: not asked for */
     struct loader_wait *waits;
 };
 
@@ -229,8 +233,10 @@ struct shard_loader {
     struct shard_loader_plan plan;
     uint32_t n_groups, n_shards, n_parts;
     struct loader_group_info *infos;      /* n_groups */
+    struct loader_joint *joints;          /* requests under way; the planner's */
     bool direct, keep;                    /* keep: row groups stay for the next epoch */
     uint32_t ring_cap, unit_steps;
+    uint64_t step_rows;                   /* of the fullest batch */
     uint64_t batch_bytes;                 /* of a full one with average rows */
     uint32_t windows_max;                 /* open per part, but for those that a step needs */
     uint64_t load_share, batch_share;     /* of the budget, bytes */
@@ -298,6 +304,8 @@ SHARD_NODISCARD int loader_group_start(struct shard_loader *l, uint32_t index, u
 void loader_group_ref(struct shard_loader *l, struct loader_group *g);
 void loader_group_release(struct shard_loader *l, struct loader_group *g);
 void loader_groups_free(struct shard_loader *l);
+/* Put the read in line for the planner. */
+void loader_read_want(struct shard_loader *l, struct loader_read *rd);
 /* Planner thread: a read came back. */
 void loader_read_done(struct shard_loader *l, struct loader_read *rd);
 /* Bytes of a row group's wanted columns, from its footer. */
@@ -305,9 +313,22 @@ struct loader_group_sizes {
     uint64_t decoded; /* in memory, at most */
     uint64_t stored;  /* in the file */
     uint64_t data;    /* of the arrays alone */
+    uint64_t largest_data; /* of the largest of them, */
+    uint32_t largest;      /* which is this */
 };
 void loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
                         struct loader_group_sizes *ret);
+/* Add the bytes of the group's arrays to sums, one per wanted column. */
+void loader_column_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
+                         uint64_t *sums);
+
+/* join.c: planner thread. */
+/* Give the list of reads to the engine, in as few requests as they allow. Without l->lock. */
+void loader_reads_queue(struct shard_loader *l, struct loader_read *first);
+/* The request of rd came back. Under l->lock. */
+void loader_reads_done(struct shard_loader *l, struct loader_read *rd);
+/* Forget requests that never came back. The engine is closed. */
+void loader_reads_drop(struct shard_loader *l);
 
 /* schedule.c: what comes next. Under l->lock. */
 SHARD_NODISCARD int loader_schedule_init(struct shard_loader *l);

@@ -22,6 +22,7 @@
 #define UNIT_ROWS       4096u                /* rows that one task gathers */
 #define UNIT_STEPS_MAX  32u
 #define SHARDS_EXACT    8u                   /* so many footers may be read while planning */
+#define LONGEST_TOGETHER 4u                  /* of the longest rows of a split, in a step of average ones */
 #define ROWS_PER_STEP_MAX (UINT64_C(1) << 31)
 
 /* ------------------------------------------------------------------------ split and columns */
@@ -212,6 +213,7 @@ struct sizes {
     uint64_t row_bytes;                   /* of an average row, decoded */
     uint64_t step_data;                   /* decoded, of a step of the longest rows */
     uint64_t footer;                      /* of the largest footer */
+    uint64_t *column_data, n_rows;        /* per wanted column, and rows, of the groups that are known */
 };
 
 /* How wanted columns compare with the raw bytes of all that the segments tell: the most that any
@@ -283,18 +285,13 @@ spread_longest(const struct spread *s, uint64_t n_rows)
 }
 
 /* What a step of this rank comes to if it meets the longest rows. A split permuted whole mixes
- * them. Groups whose footers are not read count by their share of the raw bytes. */
+ * them: then a few of the longest come with average ones. Groups whose footers are not read count by their share of the raw bytes. */
 static int
 plan_step_data(const struct shard_loader *l, const struct shares *shares, struct sizes *sizes)
 {
-    const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
     struct spread *spread;
     uint32_t i;
 
-    if (l->order.whole) {
-        sizes->step_data = BASE_MIN(step_rows * sizes->row_bytes, sizes->data_sum);
-        return 0;
-    }
     spread = calloc(1, sizeof(*spread));
     if (spread == NULL)
         return -ENOMEM;
@@ -308,7 +305,10 @@ plan_step_data(const struct shard_loader *l, const struct shares *shares, struct
             g.data = share_of(group_raw(l, i), shares->data);
         spread_add(spread, l->order.rows[i], g.data);
     }
-    sizes->step_data = spread_longest(spread, step_rows);
+    sizes->step_data = spread_longest(spread, l->step_rows);
+    if (l->order.whole)
+        sizes->step_data = BASE_MIN(sizes->step_data, l->step_rows * sizes->row_bytes +
+                                                          LONGEST_TOGETHER * spread_longest(spread, 1));
     free(spread);
     return 0;
 }
@@ -325,9 +325,22 @@ plan_reads_footer(const struct shard_loader *l, uint32_t i, uint32_t largest)
     return (i + 1) * (SHARDS_EXACT - 1) / n != i * (SHARDS_EXACT - 1) / n;
 }
 
+/* A column that no budget can hold: all of a row group stands in one array. */
+static int
+fail_chunk(const struct shard_loader *l, const struct loader_shard *s,
+           const struct loader_group_sizes *g, struct shard_error *err)
+{
+    const char *name = l->schema->fields[l->columns[g->largest]].name;
+
+    return base_fail(err, SHARD_ELIMIT, "%s: column \"%s\" has %" PRIu64 " bytes in one row group, "
+                     "more than an array holds (2 GiB): choose columns without it; its values can be "
+                     "read as streams (shard_value_open, shardtool get)", s->entry->path, name,
+                     g->largest_data);
+}
+
 /* What the open shards' footers say of memory: of themselves, and of row groups. */
-static void
-plan_known(struct shard_loader *l, struct shares *shares, struct sizes *ret)
+static int
+plan_known(struct shard_loader *l, struct shares *shares, struct sizes *ret, struct shard_error *err)
 {
     uint32_t i, g = 0;
 
@@ -341,6 +354,10 @@ plan_known(struct shard_loader *l, struct shares *shares, struct sizes *ret)
             if (s->footer == NULL)
                 continue;
             loader_group_sizes(l, s->footer, l->infos[g].index, &one);
+            if (one.largest_data > FMT_CHUNK_DATA_MAX)
+                return fail_chunk(l, s, &one, err);
+            loader_column_sizes(l, s->footer, l->infos[g].index, ret->column_data);
+            ret->n_rows += l->order.rows[g];
             raw += group_raw(l, g);
             sum.decoded += one.decoded;
             sum.stored += one.stored;
@@ -360,24 +377,53 @@ plan_known(struct shard_loader *l, struct shares *shares, struct sizes *ret)
         l->footer_unit = BASE_MAX(l->footer_unit, s->footer_memory / BASE_MAX(l->schema->n_fields, 1) /
                                                           (s->entry->n_groups + 1) + 1);
     }
+    return 0;
+}
+
+/* Batches that no budget can hold, by the average row: a column of one stands in one array. */
+static int
+plan_check_batch(const struct shard_loader *l, const struct sizes *sizes, struct shard_error *err)
+{
+    uint32_t i;
+
+    for (i = 0; i < l->n_columns && sizes->n_rows > 0; i++) {
+        const uint64_t row = sizes->column_data[i] / sizes->n_rows;
+
+        if (row > 0 && l->step_rows > INT32_MAX / row)
+            return base_fail(err, SHARD_ELIMIT, "column \"%s\" has %" PRIu64 " bytes in a row on "
+                             "average, and a batch of %" PRIu64 " such rows would be more than an "
+                             "array holds (2 GiB): take batches of at most %" PRIu64 " rows, or choose "
+                             "columns without it", l->schema->fields[l->columns[i]].name, row,
+                             l->step_rows, BASE_MAX(INT32_MAX / row, 1));
+    }
+    return 0;
 }
 
 /* Sizes by the footers of a few shards, exact where these are all; else what those say of the
  * share of the wanted columns is taken for the rest, with something to spare. Shards that cannot
  * be opened will say so when their turn comes. */
 static int
-plan_sizes(struct shard_loader *l, struct sizes *ret)
+plan_sizes(struct shard_loader *l, struct sizes *ret, struct shard_error *err)
 {
     const uint32_t largest = l->n_groups ? l->infos[group_largest(l)].shard : 0;
     uint64_t raw_max = 0, raw_sum = 0;
     struct shares shares;
     uint32_t i;
+    int r;
 
     memset(ret, 0, sizeof(*ret));
+    ret->column_data = calloc(l->n_columns + UINT64_C(1), sizeof(*ret->column_data));
+    if (ret->column_data == NULL)
+        return base_fail(err, -ENOMEM, "the loader's plan");
     for (i = 0; i < l->n_shards; i++)
         if (plan_reads_footer(l, i, largest))
             loader_shard_open_now(l, &l->shards[i], NULL);
-    plan_known(l, &shares, ret);
+    r = plan_known(l, &shares, ret, err);
+    if (r == 0)
+        r = plan_check_batch(l, ret, err);
+    free(ret->column_data);
+    if (r < 0)
+        return r;
     for (i = 0; i < l->n_groups; i++)
         if (l->shards[l->infos[i].shard].footer == NULL) {
             raw_max = BASE_MAX(raw_max, group_raw(l, i));
@@ -392,19 +438,20 @@ plan_sizes(struct shard_loader *l, struct sizes *ret)
     for (i = 0; i < l->n_shards; i++)
         ret->footer = BASE_MAX(ret->footer, loader_footer_memory(l, &l->shards[i]));
     ret->row_bytes = l->order.n_rows ? ret->data_sum / l->order.n_rows + 1 : 1;
-    return plan_step_data(l, &shares, ret);
+    if (plan_step_data(l, &shares, ret) < 0)
+        return base_fail(err, -ENOMEM, "the loader's plan");
+    return 0;
 }
 
 static void
 plan_ahead(struct shard_loader *l, uint32_t threads)
 {
     const uint64_t per_round = (uint64_t)l->n_parts * l->order.window;
-    const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
     uint64_t n;
 
     n = l->batch_share / l->batch_bytes;
     l->ring_cap = (uint32_t)BASE_MAX(BASE_MIN(n, RING_MAX), 2);
-    n = BASE_MIN(BASE_MIN(UNIT_ROWS / step_rows, UNIT_STEPS_MAX), l->ring_cap / (2 * threads));
+    n = BASE_MIN(BASE_MIN(UNIT_ROWS / BASE_MAX(l->step_rows, 1), UNIT_STEPS_MAX), l->ring_cap / (2 * threads));
     l->unit_steps = (uint32_t)BASE_MAX(n, 1);
     /* The windows behind the open ones, of all parts together, keep the threads busy. */
     n = (2 * (uint64_t)threads + 2 + per_round - 1) / per_round;
@@ -417,17 +464,21 @@ static int
 plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t threads,
             struct shard_error *err)
 {
-    const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
+    const uint64_t n_rows = l->step_rows = BASE_MIN((uint64_t)l->n_parts * l->order.quota,
+                                                    l->order.n_rows);
     struct shard_loader_plan *p = &l->plan;
     uint64_t load_min, batch_min, in_flight, groups, footers;
     struct sizes sizes;
+    int r;
 
-    if (plan_sizes(l, &sizes) < 0)
-        return base_fail(err, -ENOMEM, "the loader's plan");
-    l->batch_bytes = loader_batch_bytes(step_rows, l->n_columns, step_rows * sizes.row_bytes);
-    batch_min = loader_batch_bytes(step_rows, l->n_columns, sizes.step_data);
-    /* In the making, spilled, ready, with the consumer. */
-    batch_min = 4 * BASE_MAX(batch_min, l->batch_bytes) + loader_scratch_bytes(step_rows);
+    r = plan_sizes(l, &sizes, err);
+    if (r < 0)
+        return r;
+    l->batch_bytes = loader_batch_bytes(n_rows, l->n_columns, n_rows * sizes.row_bytes);
+    batch_min = loader_batch_bytes(n_rows, l->n_columns, sizes.step_data);
+    /* In the making, spilled, ready, with the consumer; but not more than there are. */
+    batch_min = BASE_MAX(batch_min, l->batch_bytes) *
+                BASE_MAX(BASE_MIN(p->stop_step - p->start_step, 4), 1) + loader_scratch_bytes(n_rows);
     groups = (uint64_t)l->n_parts * l->order.window;
     load_min = l->order.whole ? sizes.decoded_sum : BASE_MIN(sizes.decoded_sum, groups * sizes.max.decoded);
     in_flight = loader_block_round(sizes.max.stored + UINT64_C(8192) * l->n_columns);

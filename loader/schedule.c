@@ -61,10 +61,44 @@ set_free(struct loader_set *set)
 {
     free(set->err);
     free(set->indices);
+    free(set->asks);
     free(set->starts);
     free(set->groups);
     free(set->waits);
     free(set);
+}
+
+/* Where a row group stands in the file, and in its set. */
+struct placed {
+    uint32_t index, place;
+};
+
+static int
+placed_cmp(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* Row groups are asked for in the order of the files, so that those side by side are read together. */
+static int
+set_asks(struct loader_set *set)
+{
+    struct placed *placed = calloc(set->n_groups, sizeof(*placed));
+    uint32_t i;
+
+    set->asks = calloc(set->n_groups, sizeof(*set->asks));
+    if (placed && set->asks) {
+        for (i = 0; i < set->n_groups; i++)
+            placed[i] = (struct placed){set->indices[i], i};
+        qsort(placed, set->n_groups, sizeof(*placed), placed_cmp);
+        for (i = 0; i < set->n_groups; i++)
+            set->asks[i] = placed[i].place;
+    }
+    i = placed && set->asks;
+    free(placed);
+    return i ? 0 : -ENOMEM;
 }
 
 static struct loader_set *
@@ -89,6 +123,10 @@ set_new(const struct loader_epoch *e, uint32_t place, uint32_t n_groups)
         set->indices[i] = e->groups[place + i];
     for (i = 0; i <= n_groups; i++)
         set->starts[i] = e->starts[place + i];
+    if (set_asks(set) < 0) {
+        set_free(set);
+        return NULL;
+    }
     return set;
 }
 
@@ -99,8 +137,9 @@ loader_set_unref(struct shard_loader *l, struct loader_set *set)
 
     if (set == NULL || --set->refs > 0)
         return;
-    for (i = 0; i < set->n_asked; i++)
-        loader_group_release(l, set->groups[i]);
+    for (i = 0; i < set->n_groups; i++)
+        if (set->groups[i])
+            loader_group_release(l, set->groups[i]);
     set_free(set);
 }
 
@@ -145,9 +184,10 @@ loader_set_ready(struct shard_loader *l, struct loader_group *g)
 static void
 set_hold(struct loader_set *set, struct loader_group *g)
 {
-    struct loader_wait *wait = &set->waits[set->n_asked];
+    const uint32_t place = set->asks[set->n_asked++];
+    struct loader_wait *wait = &set->waits[place];
 
-    set->groups[set->n_asked++] = g;
+    set->groups[place] = g;
     if (g->state == LOADER_GROUP_READY) {
         set->n_missing--;
     } else if (g->state == LOADER_GROUP_FAILED) {
@@ -399,9 +439,11 @@ shards_open_ahead(struct shard_loader *l)
     l->pass++;
     for (set = l->load_first; set && n < LOOKAHEAD; set = set->load_next)
         for (i = set->n_asked; i < set->n_groups && n < LOOKAHEAD; i++, n++) {
-            if (l->groups[set->indices[i]])
+            const uint32_t index = set->indices[set->asks[i]];
+
+            if (l->groups[index])
                 continue;
-            if (!loader_shard_want(l, &l->shards[l->infos[set->indices[i]].shard], first))
+            if (!loader_shard_want(l, &l->shards[l->infos[index].shard], first))
                 return;
             first = false;
         }
@@ -470,7 +512,7 @@ unstick(struct shard_loader *l, const struct loader_set *set, uint64_t need)
 static int
 set_ask_next(struct shard_loader *l, struct loader_set *set)
 {
-    const uint32_t index = set->indices[set->n_asked];
+    const uint32_t index = set->indices[set->asks[set->n_asked]];
     struct loader_group *g = l->groups[index];
     struct loader_shard *s = &l->shards[l->infos[index].shard];
     uint64_t need = 0;
@@ -657,7 +699,6 @@ static uint32_t
 gather_room(struct shard_loader *l, uint64_t want, uint64_t *ret_expected, uint64_t *ret_bytes)
 {
     const uint64_t ahead = l->next_gather - l->head;
-    const uint64_t step_rows = (uint64_t)l->n_parts * l->order.quota;
     uint64_t n = BASE_MIN(want, l->unit_steps), room, expected = 0, most = 0, i;
 
     if (ahead >= l->ring_cap)
@@ -668,7 +709,7 @@ gather_room(struct shard_loader *l, uint64_t want, uint64_t *ret_expected, uint6
     room = loader_arena_room(l->batch_mem);
     room = room > l->bytes_out ? room - l->bytes_out : 0;
     for (i = 0; i < n; i++) {
-        const uint64_t scratch = loader_scratch_bytes((i + 1) * step_rows);
+        const uint64_t scratch = loader_scratch_bytes((i + 1) * l->step_rows);
         uint64_t step_most;
         const uint64_t step = step_bytes(l, l->next_gather + i, &step_most);
 
@@ -681,7 +722,7 @@ gather_room(struct shard_loader *l, uint64_t want, uint64_t *ret_expected, uint6
         most += step_most;
     }
     *ret_expected = expected;
-    *ret_bytes = most + loader_scratch_bytes(i * step_rows);
+    *ret_bytes = most + loader_scratch_bytes(i * l->step_rows);
     return (uint32_t)i;
 }
 

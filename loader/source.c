@@ -19,7 +19,6 @@
 #include "shardfmt/open.h"
 
 #define DIRECT_ALIGN   4096u
-#define READ_GAP_MAX   4096u  /* unwanted bytes between chunks that are read along */
 
 /* ------------------------------------------------------------------------------------ shards */
 
@@ -404,7 +403,7 @@ group_extents(const struct shard_loader *l, const struct fmt_footer *f, uint32_t
     for (i = 0; i < n_all; i++) {
         struct extent e = ret[i];
 
-        if (n > 0 && e.off <= ret[n - 1].off + ret[n - 1].len + READ_GAP_MAX) {
+        if (n > 0 && e.off <= ret[n - 1].off + ret[n - 1].len + LOADER_READ_GAP_MAX) {
             const uint64_t end = BASE_MAX(e.off + e.len, ret[n - 1].off + ret[n - 1].len);
 
             ret[n - 1].len = end - ret[n - 1].off;
@@ -439,12 +438,24 @@ chunk_stays_in_page(const struct fmt_footer *f, uint32_t group, uint32_t column)
            (is.kind == FMT_KIND_NUMBER || is.kind == FMT_KIND_TENSOR);
 }
 
+/* Decoded bytes of a chunk, values out of line included. */
+static uint64_t
+chunk_data(const struct fmt_footer *f, size_t chunk)
+{
+    uint64_t data = 0;
+    uint32_t p;
+
+    for (p = f->chunk_first[chunk]; p < f->chunk_first[chunk + 1]; p++)
+        data += f->pages[p].data_len;
+    return data;
+}
+
 void
 loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
                    struct loader_group_sizes *ret)
 {
-    uint64_t off, len, bound;
-    uint32_t i, p;
+    uint64_t off, len, bound, data;
+    uint32_t i;
 
     memset(ret, 0, sizeof(*ret));
     for (i = 0; i < l->n_columns; i++) {
@@ -461,9 +472,31 @@ loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uin
         fmt_chunk_extent(f, group, column, &off, &len);
         ret->decoded += bound;
         ret->stored += len;
-        for (p = f->chunk_first[chunk]; p < f->chunk_first[chunk + 1]; p++)
-            ret->data += f->pages[p].data_len;
+        data = chunk_data(f, chunk);
+        ret->data += data;
+        if (data > ret->largest_data) {
+            ret->largest_data = data;
+            ret->largest = i;
+        }
     }
+}
+
+void
+loader_column_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
+                    uint64_t *sums)
+{
+    uint32_t i;
+
+    for (i = 0; i < l->n_columns; i++)
+        sums[i] += chunk_data(f, (size_t)group * f->n_columns + l->columns[i]);
+}
+
+void
+loader_read_want(struct shard_loader *l, struct loader_read *rd)
+{
+    rd->next = NULL;
+    *(l->read_last ? &l->read_last->next : &l->read_first) = rd;
+    l->read_last = rd;
 }
 
 /* Cut g->raw into the buffers of its reads. */
@@ -490,9 +523,7 @@ group_reads(struct shard_loader *l, struct loader_group *g, const struct extent 
         rd->req.len = direct ? (size_t)(end - begin) : rd->need;
         rd->req.user = rd;
         buf += end - begin;
-        rd->next = NULL;
-        *(l->read_last ? &l->read_last->next : &l->read_first) = rd;
-        l->read_last = rd;
+        loader_read_want(l, rd);
     }
     g->n_reads = g->n_pending = n;
     l->n_reads_in_flight += n;
@@ -620,9 +651,7 @@ loader_read_done(struct shard_loader *l, struct loader_read *rd)
     struct loader_group *g = rd->group;
 
     if (read_judge(rd)) {
-        rd->next = NULL;
-        *(l->read_last ? &l->read_last->next : &l->read_first) = rd;
-        l->read_last = rd;
+        loader_read_want(l, rd);
         return;
     }
     loader_account(l);

@@ -154,6 +154,50 @@ START_TEST(test_random_reads_equal_the_file)
 }
 END_TEST
 
+/* One request into many buffers gives what as many requests would, and touches nothing else. */
+START_TEST(test_vectors_scatter_what_one_read_gives)
+{
+    struct base_io *io = open_backend(_i, 4, 2);
+    unsigned char *buf = malloc(400000), *want = malloc(400000);
+    struct iovec iov[BASE_IO_IOV_MAX];
+    struct base_io_req req, *done;
+    uint64_t state = 77;
+
+    for (int round = 0; io && round < 200; round++) {
+        const unsigned n = 1 + (unsigned)(base_test_random(&state) % BASE_IO_IOV_MAX);
+        const size_t off = round % 5 ? base_test_random(&state) % FILE_LEN : FILE_LEN - 5000;
+        size_t at = 0, len = 0;
+
+        memset(buf, 0xee, 400000);
+        memset(want, 0xee, 400000);
+        for (unsigned k = 0; k < n; k++, at += 64) { /* 64 bytes between them */
+            const size_t one = 1 + base_test_random(&state) % 1400, left = FILE_LEN - off;
+
+            iov[k] = (struct iovec){.iov_base = buf + at, .iov_len = one};
+            if (len < left)
+                memcpy(want + at, content + off + len, one < left - len ? one : left - len);
+            at += one;
+            len += one;
+        }
+        req = (struct base_io_req){.fd = fd, .iov = iov, .n_iov = n, .len = len, .off = off};
+        base_io_queue(io, &req);
+        ck_assert_int_eq(base_io_submit(io, NULL), 1);
+        ck_assert_int_eq(base_io_reap(io, &done, 1, 10000, NULL), 1);
+        ck_assert_int_eq(req.result, (int64_t)(len < FILE_LEN - off ? len : FILE_LEN - off));
+        ck_assert_msg(memcmp(buf, want, 400000) == 0, "round %d", round);
+    }
+    if (io) {
+        req = (struct base_io_req){.fd = fd, .iov = iov, .n_iov = BASE_IO_IOV_MAX + 1, .len = 1};
+        base_io_queue(io, &req);
+        ck_assert_int_eq(base_io_reap(io, &done, 1, 10000, NULL), 1);
+        ck_assert_int_eq(req.result, -EINVAL);
+    }
+    base_io_close(io);
+    free(want);
+    free(buf);
+}
+END_TEST
+
 START_TEST(test_end_of_file_and_errors)
 {
     struct base_io *io = open_backend(_i, 0, 0);
@@ -344,6 +388,22 @@ START_TEST(test_step_continues_and_retries)
     ck_assert(base_io_step(&req, 904));
     ck_assert_int_eq(req.result, 5000);
 
+    {
+        char buf[3][100];
+        struct iovec iov[3] = {{buf[0], 100}, {buf[1], 100}, {buf[2], 100}};
+
+        req = (struct base_io_req){.len = 300, .iov = iov, .n_iov = 3};
+        ck_assert(!base_io_step(&req, 130)); /* on in the middle of the second */
+        ck_assert_uint_eq(req.n_iov, 2);
+        ck_assert_ptr_eq(req.iov->iov_base, buf[1] + 30);
+        ck_assert_uint_eq(req.iov->iov_len, 70);
+        ck_assert(!base_io_step(&req, 70)); /* on at the start of the third */
+        ck_assert_uint_eq(req.n_iov, 1);
+        ck_assert_ptr_eq(req.iov->iov_base, buf[2]);
+        ck_assert(base_io_step(&req, 100));
+        ck_assert_int_eq(req.result, 300);
+    }
+
     req = (struct base_io_req){.len = 5000, .done = 4096};
     ck_assert(base_io_step(&req, 0)); /* the end of the file */
     ck_assert_int_eq(req.result, 4096);
@@ -494,6 +554,7 @@ main(void)
     tcase_add_checked_fixture(both, setup, teardown);
     tcase_set_timeout(both, 60);
     tcase_add_loop_test(both, test_random_reads_equal_the_file, 0, N_BACKENDS);
+    tcase_add_loop_test(both, test_vectors_scatter_what_one_read_gives, 0, N_BACKENDS);
     tcase_add_loop_test(both, test_end_of_file_and_errors, 0, N_BACKENDS);
     tcase_add_loop_test(both, test_one_submit_is_one_batch, 0, N_BACKENDS);
     tcase_add_loop_test(both, test_queue_alone_starts_nothing, 0, N_BACKENDS);
