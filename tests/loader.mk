@@ -3,7 +3,7 @@ EXTRA_DIST += tests/data/order_v1.txt tests/order_reference.py docs/order.md \
 	docs/examples/count_rows.c tests/bench/loader.sh tests/bench/loader_profile.sh
 
 # From outside: the installed library and the example, shardtool bench.
-loader_scripts = tests/check_bench.sh tests/check_install.sh
+loader_scripts = tests/check_bench.sh tests/check_budget.sh tests/check_install.sh
 TESTS += $(loader_scripts)
 EXTRA_DIST += $(loader_scripts)
 
