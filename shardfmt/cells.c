@@ -24,14 +24,14 @@ schema_make(struct fmt_schema *s, const struct fmt_table_field *fields, size_t n
 
 int
 fmt_manifest_load(int dirfd, const char *path, const struct fmt_table_field *fields, size_t n,
-                  struct fmt_table *ret, struct shard_error *err)
+                  uint32_t columns, struct fmt_table *ret, struct shard_error *err)
 {
     struct fmt_schema schema;
     int r = schema_make(&schema, fields, n);
 
     if (r < 0)
         return base_fail(err, r, "%s", path);
-    r = fmt_table_load(dirfd, path, &schema, ret, err);
+    r = fmt_table_load(dirfd, path, &schema, columns, ret, err);
     fmt_schema_done(&schema);
     return r;
 }

@@ -9,10 +9,12 @@ struct fmt_table_field {
     enum shard_type type, elem;
 };
 
-/* Load the table of exactly these fields; the caller ends it with fmt_table_done(). */
+/* Load a table of exactly these fields: those columns of it whose bits are set. The caller ends it
+ * with fmt_table_done(). */
 SHARD_NODISCARD int fmt_manifest_load(int dirfd, const char *path,
                                       const struct fmt_table_field *fields, size_t n,
-                                      struct fmt_table *ret, struct shard_error *err);
+                                      uint32_t columns, struct fmt_table *ret,
+                                      struct shard_error *err);
 
 /* A copy of a text cell as a C string: 0, -ENOMEM, or SHARD_ECORRUPT where it holds a NUL byte. */
 SHARD_NODISCARD int fmt_cell_text(const struct shard_array *a, uint64_t row, char **ret);

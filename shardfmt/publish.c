@@ -234,7 +234,7 @@ segments_write(int dirfd, struct fmt_snapshot *s, struct shard_error *err)
             r = base_fail(err, -ENOMEM, "segments");
         else if (old < s->n_segments && s->segments[old].shard0 == i &&
                  s->segments[old].n_shards == end - i &&
-                 s->segments[old].digest == fmt_segment_digest(s, i, end))
+                 fmt_segment_holds(dirfd, &s->segments[old], &s->shards[i]))
             *g = s->segments[old];
         else
             r = fmt_segment_write(dirfd, s, i, end, g, err);

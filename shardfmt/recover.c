@@ -98,8 +98,10 @@ segments_load(struct recover *r)
     for (uint32_t i = 0; i < r->base.n_segments; i++) {
         char path[FMT_SEGMENT_PATH_MAX];
         struct shard_error e = {0};
-        const int rc = fmt_segment_load(r->dirfd, &r->base, i, &e);
+        int rc = fmt_segment_load(r->dirfd, &r->base, i, &e);
 
+        if (rc >= 0)
+            rc = fmt_segment_load_stats(r->dirfd, &r->base, i, &e);
         fmt_segment_path(r->base.segments[i].hash, path);
         if (fmt_inspect_fatal(rc))
             return base_fail(r->err, rc, "%s", path);

@@ -119,9 +119,9 @@ fact_quarantine(struct root_load *l, const struct fmt_fact *f)
     e = fmt_snapshot_new_reject(&l->s);
     if (e == NULL)
         return base_fail(l->err, -ENOMEM, "%s", l->path);
-    e->path = strdup(f->name);
-    e->split = strdup("");
-    if (e->path == NULL || e->split == NULL)
+    e->path = fmt_snapshot_text(&l->s, f->name, strlen(f->name));
+    e->split = "";
+    if (e->path == NULL)
         return base_fail(l->err, -ENOMEM, "%s", l->path);
     e->n_rows = f->number;
     e->file_bytes = f->bytes;
@@ -285,7 +285,8 @@ fmt_root_load(int dirfd, const char *path, uint64_t number, struct fmt_snapshot 
 
     fmt_snapshot_init(ret);
     fmt_snapshot_init(&l.s);
-    r = fmt_manifest_load(dirfd, path, root_fields, ROOT_N_COLUMNS, &t, err);
+    r = fmt_manifest_load(dirfd, path, root_fields, ROOT_N_COLUMNS, (1u << ROOT_N_COLUMNS) - 1,
+                          &t, err);
     if (r < 0)
         return r;
     for (uint64_t row = 0; r >= 0 && row < t.n_rows; row++)
@@ -337,6 +338,16 @@ fmt_snapshot_load(int dirfd, uint64_t number, struct fmt_snapshot *ret, struct s
         r = fmt_splits_check(ret, path, err);
     if (r < 0)
         fmt_snapshot_done(ret);
+    return r;
+}
+
+int
+fmt_snapshot_load_stats(int dirfd, struct fmt_snapshot *s, struct shard_error *err)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; r >= 0 && i < s->n_segments; i++)
+        r = fmt_segment_load_stats(dirfd, s, i, err);
     return r;
 }
 
@@ -413,7 +424,7 @@ fmt_root_write(int dirfd, const char *path, const struct fmt_snapshot *s,
     if (r < 0)
         (void)base_fail(err, r, "%s: the root's %" PRIu32 " facts", path, s->n_facts);
     else
-        r = fmt_table_write(dirfd, path, &b.schema, b.cols, &info, err);
+        r = fmt_table_write(dirfd, path, &b.schema, b.cols, FMT_TABLE_LEVEL, &info, err);
     if (r >= 0)
         *ret_hash = info.hash;
     fmt_builder_done(&b);

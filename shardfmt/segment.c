@@ -35,6 +35,14 @@ static const struct fmt_table_field segment_fields[SEG_N_COLUMNS] = {
     {"stats", SHARD_TYPE_BINARY, 0},
 };
 
+/* What an entry is made of: all but the statistics, which are most of a segment, and which few need. */
+#define SEG_ALL     ((1u << SEG_N_COLUMNS) - 1)
+#define SEG_ENTRIES (SEG_ALL & ~(1u << SEG_STATS))
+
+/* From so many shards on a segment is not compressed: its hashes, and names made of them, would take
+ * most of the time of opening the dataset, and its size is nothing to that of the shards. */
+#define SEG_LARGE 64u
+
 void
 fmt_segment_path(struct base_hash128 hash, char ret[FMT_SEGMENT_PATH_MAX])
 {
@@ -48,13 +56,14 @@ fmt_segment_path(struct base_hash128 hash, char ret[FMT_SEGMENT_PATH_MAX])
 
 /* The row groups of a shard, as its entry lists them. */
 static int
-entry_groups(struct fmt_shard_entry *e, const struct shard_array *a, uint64_t row)
+entry_groups(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shard_array *a,
+             uint64_t row)
 {
     const int32_t first = a->offsets[row];
     const uint32_t n = (uint32_t)(a->offsets[row + 1] - first);
     uint64_t rows = 0;
 
-    e->group_rows = malloc(n ? n * sizeof(uint32_t) : 1);
+    e->group_rows = fmt_snapshot_alloc(s, n * sizeof(uint32_t));
     if (e->group_rows == NULL)
         return -ENOMEM;
     if (n)
@@ -68,35 +77,67 @@ entry_groups(struct fmt_shard_entry *e, const struct shard_array *a, uint64_t ro
     return rows == e->n_rows ? 0 : SHARD_ECORRUPT;
 }
 
-static int
-entry_stats(const struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shard_array *a,
-            uint64_t row)
+/* What fmt_path_ok() is about, for the paths of all shards at once: each begins with the folder, and
+ * there are no more slashes than that takes. */
+static bool
+paths_ok(const struct shard_array *a)
 {
-    size_t len;
-    const char *bytes = fmt_table_bytes(a, row, &len);
-    int r = fmt_shard_stats_check((const uint8_t *)bytes, len, s->schema.n_fields, e->n_rows);
+    size_t slashes, len;
 
-    if (r < 0)
-        return r;
-    e->stats = malloc(len ? len : 1);
-    if (e->stats == NULL)
-        return -ENOMEM;
-    memcpy(e->stats, bytes, len);
-    e->stats_len = (uint32_t)len;
-    return 0;
+    for (uint64_t row = 0; row < a->n_rows; row++) {
+        const char *path = fmt_table_bytes(a, row, &len);
+
+        if (!fmt_path_begins(path, len, FMT_DIR_SHARDS, sizeof(FMT_DIR_SHARDS) - 1))
+            return false;
+    }
+    return fmt_path_bytes_ok(a->values, (size_t)a->n_values, &slashes) && slashes == a->n_rows;
 }
 
-/* survey: s is no snapshot of one schema; splits are added as they come. */
+static int
+entry_path(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shard_array *a,
+           uint64_t row)
+{
+    size_t len;
+    const char *p = fmt_table_bytes(a, row, &len);
+
+    e->path = fmt_snapshot_text(s, p, len);
+    return e->path ? 0 : -ENOMEM;
+}
+
+/* The split of an entry, which mostly is that of the one before. add: it may be a new one. */
+static int
+entry_split(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shard_array *a,
+            uint64_t row, bool add)
+{
+    const struct fmt_shard_entry *before = e - 1;
+    size_t len;
+    const char *p = fmt_table_bytes(a, row, &len);
+    int64_t split;
+
+    if (row > 0 && strlen(before->split) == len && memcmp(before->split, p, len) == 0) {
+        e->split = before->split;
+        e->split_index = before->split_index;
+        return 0;
+    }
+    e->split = fmt_snapshot_text(s, p, len);
+    if (e->split == NULL)
+        return -ENOMEM;
+    if (strlen(e->split) != len)
+        return SHARD_ECORRUPT; /* a NUL byte */
+    split = fmt_snapshot_split(s, e->split, add && fmt_split_name_ok(e->split));
+    e->split_index = split < 0 ? 0 : (uint32_t)split;
+    return split < 0 ? SHARD_ECORRUPT : 0;
+}
+
 static int
 entry_read(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct fmt_table *t,
-           uint64_t row, bool survey)
+           uint64_t row, bool add_splits)
 {
-    int64_t split;
     int r;
 
-    r = fmt_cell_text(&t->arrays[SEG_PATH], row, &e->path);
+    r = entry_path(s, e, &t->arrays[SEG_PATH], row);
     if (r >= 0)
-        r = fmt_cell_text(&t->arrays[SEG_SPLIT], row, &e->split);
+        r = entry_split(s, e, &t->arrays[SEG_SPLIT], row, add_splits);
     if (r >= 0)
         r = fmt_cell_hash(&t->arrays[SEG_HASH], row, &e->hash);
     if (r < 0)
@@ -105,36 +146,32 @@ entry_read(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct fmt_t
     e->file_bytes = fmt_cell_u64(&t->arrays[SEG_FILE_BYTES], row);
     e->raw_bytes = fmt_cell_u64(&t->arrays[SEG_RAW_BYTES], row);
     e->footer_bytes = ((const uint32_t *)t->arrays[SEG_FOOTER_BYTES].values)[row];
-    split = fmt_snapshot_split(s, e->split, survey && fmt_split_name_ok(e->split));
-    if (split < 0 || !fmt_path_ok(e->path, FMT_DIR_SHARDS) || e->footer_bytes > e->file_bytes)
+    if (e->footer_bytes > e->file_bytes)
         return SHARD_ECORRUPT;
-    e->split_index = (uint32_t)split;
-    r = survey ? 0 : entry_stats(s, e, &t->arrays[SEG_STATS], row);
-    return r < 0 ? r : entry_groups(e, &t->arrays[SEG_GROUP_ROWS], row);
+    return entry_groups(s, e, &t->arrays[SEG_GROUP_ROWS], row);
 }
 
+/* Append all entries of the table; after an error some. */
 static int
-entries_read(struct fmt_snapshot *s, const struct fmt_table *t, const struct fmt_segment *g,
-             const char *path, struct shard_error *err)
+entries_read(struct fmt_snapshot *s, const struct fmt_table *t, bool add_splits, const char *path,
+             uint64_t *ret_rows, struct shard_error *err)
 {
     uint64_t rows = 0;
-    int r = 0;
 
+    if (!paths_ok(&t->arrays[SEG_PATH]))
+        return base_fail(err, SHARD_ECORRUPT, "%s: a path outside of %s/", path, FMT_DIR_SHARDS);
+    if (!fmt_snapshot_more_shards(s, (uint32_t)t->n_rows))
+        return base_fail(err, -ENOMEM, "%s", path);
     for (uint64_t row = 0; row < t->n_rows; row++) {
         struct fmt_shard_entry *e = fmt_snapshot_new_shard(s);
+        int r = e ? entry_read(s, e, t, row, add_splits) : -ENOMEM;
 
-        if (e == NULL)
-            return base_fail(err, -ENOMEM, "%s", path);
-        r = entry_read(s, e, t, row, false);
         if (r >= 0 && base_add_u64(rows, e->n_rows, &rows) < 0)
             r = SHARD_ECORRUPT;
         if (r < 0)
             return base_fail(err, r, "%s: the entry of shard %" PRIu64 " cannot be", path, row);
     }
-    if (rows != g->n_rows)
-        return base_fail(err, SHARD_ECORRUPT,
-                         "%s: its shards have %" PRIu64 " rows, the root says %" PRIu64, path, rows,
-                         g->n_rows);
+    *ret_rows = rows;
     return 0;
 }
 
@@ -159,6 +196,21 @@ segment_check(const struct fmt_table *t, const struct fmt_segment *g, const char
     return 0;
 }
 
+/* Load the columns of a segment of a root that are in the set. */
+static int
+columns_load(int dirfd, const struct fmt_segment *g, uint32_t columns, const char *path,
+             struct fmt_table *ret, struct shard_error *err)
+{
+    int r = fmt_manifest_load(dirfd, path, segment_fields, SEG_N_COLUMNS, columns, ret, err);
+
+    if (r < 0)
+        return r;
+    r = segment_check(ret, g, path, err);
+    if (r < 0)
+        fmt_table_done(ret);
+    return r;
+}
+
 int
 fmt_segment_load(int dirfd, struct fmt_snapshot *s, uint32_t i, struct shard_error *err)
 {
@@ -166,26 +218,78 @@ fmt_segment_load(int dirfd, struct fmt_snapshot *s, uint32_t i, struct shard_err
     const uint32_t shard0 = s->n_shards;
     char path[FMT_SEGMENT_PATH_MAX];
     struct fmt_table t;
+    uint64_t rows;
     int r;
 
     fmt_segment_path(g->hash, path);
-    r = fmt_manifest_load(dirfd, path, segment_fields, SEG_N_COLUMNS, &t, err);
+    r = columns_load(dirfd, g, SEG_ENTRIES, path, &t, err);
     if (r < 0)
         return r;
     s->ro_compat |= t.ro_compat;
-    r = segment_check(&t, g, path, err);
-    if (r >= 0)
-        r = entries_read(s, &t, g, path, err);
+    r = entries_read(s, &t, false, path, &rows, err);
     fmt_table_done(&t);
+    if (r >= 0 && rows != g->n_rows)
+        r = base_fail(err, SHARD_ECORRUPT,
+                      "%s: its shards have %" PRIu64 " rows, the root says %" PRIu64, path, rows,
+                      g->n_rows);
     if (r < 0) {
-        while (s->n_shards > shard0)
-            fmt_shard_entry_done(&s->shards[--s->n_shards]);
+        s->n_shards = shard0;
         return r;
     }
     g->shard0 = shard0;
     g->n_shards = s->n_shards - shard0;
-    g->digest = fmt_segment_digest(s, shard0, s->n_shards);
     return 0;
+}
+
+int
+fmt_segment_stats(int dirfd, const struct fmt_snapshot *s, uint32_t i, struct fmt_table *ret_table,
+                  const struct shard_array **ret_stats, struct shard_error *err)
+{
+    const struct fmt_segment *g = &s->segments[i];
+    char path[FMT_SEGMENT_PATH_MAX];
+    int r;
+
+    fmt_segment_path(g->hash, path);
+    r = columns_load(dirfd, g, 1u << SEG_STATS, path, ret_table, err);
+    if (r < 0)
+        return r;
+    *ret_stats = &ret_table->arrays[SEG_STATS];
+    if (ret_table->n_rows != g->n_shards)
+        r = base_fail(err, SHARD_ECORRUPT, "%s: not the shards that it had", path);
+    for (uint64_t row = 0; r >= 0 && row < g->n_shards; row++) {
+        size_t len;
+        const char *bytes = fmt_table_bytes(*ret_stats, row, &len);
+
+        r = fmt_shard_stats_check((const uint8_t *)bytes, len, s->schema.n_fields,
+                                  s->shards[g->shard0 + row].n_rows);
+        if (r < 0)
+            (void)base_fail(err, r, "%s: the statistics of shard %" PRIu64 " cannot be", path, row);
+    }
+    if (r < 0)
+        fmt_table_done(ret_table);
+    return r;
+}
+
+int
+fmt_segment_load_stats(int dirfd, struct fmt_snapshot *s, uint32_t i, struct shard_error *err)
+{
+    const struct shard_array *stats;
+    struct fmt_table t;
+    int r = fmt_segment_stats(dirfd, s, i, &t, &stats, err);
+
+    if (r < 0)
+        return r;
+    for (uint32_t row = 0; r >= 0 && row < t.n_rows; row++) {
+        struct fmt_shard_entry *e = &s->shards[s->segments[i].shard0 + row];
+        size_t len;
+        const char *bytes = fmt_table_bytes(stats, row, &len);
+
+        r = fmt_shard_entry_set_stats(s, e, bytes, len);
+        if (r < 0)
+            (void)base_fail(err, r, "statistics of shards");
+    }
+    fmt_table_done(&t);
+    return r;
 }
 
 int
@@ -194,25 +298,21 @@ fmt_segment_survey(int dirfd, const char *path, struct fmt_snapshot *s, struct s
     const uint32_t shard0 = s->n_shards;
     char want[FMT_SEGMENT_PATH_MAX];
     struct fmt_table t;
+    uint64_t rows;
     int r;
 
-    r = fmt_manifest_load(dirfd, path, segment_fields, SEG_N_COLUMNS, &t, err);
+    r = fmt_manifest_load(dirfd, path, segment_fields, SEG_N_COLUMNS, SEG_ALL, &t, err);
     if (r < 0)
         return r;
     s->ro_compat |= t.ro_compat;
     fmt_segment_path(t.hash, want);
     if (strcmp(path, want) != 0)
         r = base_fail(err, SHARD_ECHECKSUM, "%s is not named by its hash", path);
-    for (uint64_t row = 0; r >= 0 && row < t.n_rows; row++) {
-        struct fmt_shard_entry *e = fmt_snapshot_new_shard(s);
-
-        r = e ? entry_read(s, e, &t, row, true) : -ENOMEM;
-        if (r < 0)
-            (void)base_fail(err, r, "%s: the entry of shard %" PRIu64 " cannot be", path, row);
-    }
+    if (r >= 0)
+        r = entries_read(s, &t, true, path, &rows, err);
     fmt_table_done(&t);
-    while (r < 0 && s->n_shards > shard0)
-        fmt_shard_entry_done(&s->shards[--s->n_shards]);
+    if (r < 0)
+        s->n_shards = shard0;
     return r;
 }
 
@@ -221,8 +321,10 @@ fmt_segment_survey(int dirfd, const char *path, struct fmt_snapshot *s, struct s
 static int
 put_entry(struct fmt_builder *b, const struct fmt_shard_entry *e)
 {
-    int r = fmt_put_text(&b->cols[SEG_PATH], e->path);
+    int r = e->stats ? 0 : -EINVAL; /* fmt_snapshot_load_stats() was forgotten */
 
+    if (r >= 0)
+        r = fmt_put_text(&b->cols[SEG_PATH], e->path);
     if (r >= 0)
         r = fmt_put_text(&b->cols[SEG_SPLIT], e->split);
     if (r >= 0)
@@ -242,6 +344,17 @@ put_entry(struct fmt_builder *b, const struct fmt_shard_entry *e)
     return r;
 }
 
+/* But for statistics. */
+static bool
+entry_equal(const struct fmt_shard_entry *a, const struct fmt_shard_entry *b)
+{
+    return strcmp(a->path, b->path) == 0 && strcmp(a->split, b->split) == 0 &&
+           a->n_rows == b->n_rows && a->file_bytes == b->file_bytes &&
+           a->raw_bytes == b->raw_bytes && a->footer_bytes == b->footer_bytes &&
+           base_hash128_eq(a->hash, b->hash) && a->n_groups == b->n_groups &&
+           memcmp(a->group_rows, b->group_rows, a->n_groups * sizeof(uint32_t)) == 0;
+}
+
 uint32_t
 fmt_segment_end(const struct fmt_snapshot *s, uint32_t i)
 {
@@ -256,23 +369,20 @@ fmt_segment_end(const struct fmt_snapshot *s, uint32_t i)
     return i;
 }
 
-uint64_t
-fmt_segment_digest(const struct fmt_snapshot *s, uint32_t i, uint32_t end)
+bool
+fmt_segment_holds(int dirfd, const struct fmt_segment *g, const struct fmt_shard_entry *entries)
 {
-    uint64_t h = 0;
+    char path[FMT_SEGMENT_PATH_MAX];
+    struct fmt_snapshot there;
+    bool same;
 
-    for (; i < end; i++) {
-        const struct fmt_shard_entry *e = &s->shards[i];
-        const uint64_t numbers[] = {e->n_rows,  e->file_bytes, e->raw_bytes, e->footer_bytes,
-                                    e->hash.lo, e->hash.hi,    e->n_groups};
-
-        h = base_hash64(e->path, strlen(e->path) + 1, h);
-        h = base_hash64(e->split, strlen(e->split) + 1, h);
-        h = base_hash64(numbers, sizeof(numbers), h);
-        h = base_hash64(e->group_rows, e->n_groups * sizeof(uint32_t), h);
-        h = base_hash64(e->stats, e->stats_len, h);
-    }
-    return h;
+    fmt_segment_path(g->hash, path);
+    fmt_snapshot_init(&there);
+    same = fmt_segment_survey(dirfd, path, &there, NULL) >= 0 && there.n_shards == g->n_shards;
+    for (uint32_t i = 0; same && i < g->n_shards; i++)
+        same = entry_equal(&there.shards[i], &entries[i]);
+    fmt_snapshot_done(&there);
+    return same;
 }
 
 int
@@ -298,7 +408,8 @@ fmt_segment_write(int dirfd, const struct fmt_snapshot *s, uint32_t i, uint32_t 
     r = fmt_tmp_path("seg", tmp, err);
     if (r < 0)
         goto out;
-    r = fmt_table_write(dirfd, tmp, &b.schema, b.cols, &info, err);
+    r = fmt_table_write(dirfd, tmp, &b.schema, b.cols,
+                        end - shard0 < SEG_LARGE ? FMT_TABLE_LEVEL : 0, &info, err);
     if (r < 0)
         goto out;
     fmt_segment_path(info.hash, path);
@@ -312,8 +423,7 @@ fmt_segment_write(int dirfd, const struct fmt_snapshot *s, uint32_t i, uint32_t 
                                 .n_rows = n_rows,
                                 .file_bytes = info.file_bytes,
                                 .shard0 = shard0,
-                                .n_shards = end - shard0,
-                                .digest = fmt_segment_digest(s, shard0, end)};
+                                .n_shards = end - shard0};
 out:
     fmt_builder_done(&b);
     return r;

@@ -10,9 +10,12 @@
 #include "shardfmt/bits.h"
 #include "shardfmt/dataset.h"
 #include "shardfmt/lengths.h"
+#include "shardfmt/manifest.h"
 #include "shardfmt/shard_stats.h"
+#include "shardfmt/table.h"
 
-#define NO_SHARD UINT32_MAX
+#define NO_SHARD   UINT32_MAX
+#define NO_SEGMENT UINT32_MAX
 
 struct fmt_select {
     struct shard_dataset *ds;
@@ -30,6 +33,9 @@ struct fmt_select {
     struct base_buf bits;
     uint32_t shard; /* the last one that was looked at */
     bool skip_shard;
+    uint32_t segment; /* whose statistics table holds */
+    struct fmt_table table;
+    const struct shard_array *segment_stats; /* into table */
     struct fmt_select_counts counts;
 };
 
@@ -65,6 +71,7 @@ fmt_select_new(struct shard_dataset *ds, const struct fmt_filter *f, struct fmt_
     s->ds = ds;
     s->f = f;
     s->shard = NO_SHARD;
+    s->segment = NO_SEGMENT;
     s->in = fmt_filter_inputs(f, &s->n_in);
     s->cols = calloc(s->n_in + 1, sizeof(*s->cols));
     s->in_col = calloc(s->n_in + 1, sizeof(*s->in_col));
@@ -103,6 +110,7 @@ fmt_select_free(struct fmt_select *s)
     for (uint32_t i = 0; s->lengths && i < s->n_in; i++)
         shard_group_free(s->lengths[i]);
     free(s->lengths);
+    fmt_table_done(&s->table);
     free(s->cols);
     free(s->in_col);
     free(s->arrays);
@@ -112,17 +120,45 @@ fmt_select_free(struct fmt_select *s)
     free(s);
 }
 
-/* Whether the segment's statistics rule out the whole shard. */
-static bool
-skip_shard(struct fmt_select *s, uint32_t shard)
+/* Have the statistics of the segment that lists the shard. */
+static int
+segment_load(struct fmt_select *s, uint32_t shard, struct shard_error *err)
 {
-    const struct fmt_shard_entry *e = &s->ds->snapshot.shards[shard];
+    const struct fmt_snapshot *snap = &s->ds->snapshot;
+    uint32_t i = 0;
+    int r;
 
+    while (shard - snap->segments[i].shard0 >= snap->segments[i].n_shards)
+        i++;
+    if (s->segment == i)
+        return 0;
+    fmt_table_done(&s->table);
+    s->segment = NO_SEGMENT;
+    r = fmt_segment_stats(s->ds->dirfd, snap, i, &s->table, &s->segment_stats, err);
+    if (r < 0)
+        return base_fail_in(err, r, "%s", s->ds->path);
+    s->segment = i;
+    return 0;
+}
+
+/* Whether the segment's statistics rule out the whole shard: 1 or 0. */
+static int
+skip_shard(struct fmt_select *s, uint32_t shard, struct shard_error *err)
+{
+    const struct fmt_snapshot *snap = &s->ds->snapshot;
+    const char *bytes;
+    size_t len;
+    int r = segment_load(s, shard, err);
+
+    if (r < 0)
+        return r;
+    bytes = fmt_table_bytes(s->segment_stats, shard - snap->segments[s->segment].shard0, &len);
     for (uint32_t i = 0; i < s->n_in; i++)
-        s->stats[i] = fmt_shard_stats_get(e, s->in[i].column, &s->shard_stats[i])
+        s->stats[i] = fmt_shard_stats_get((const uint8_t *)bytes, len, s->in[i].column,
+                                          &s->shard_stats[i])
                           ? &s->shard_stats[i]
                           : NULL;
-    return fmt_filter_prune(s->f, s->stats, e->n_rows);
+    return fmt_filter_prune(s->f, s->stats, snap->shards[shard].n_rows);
 }
 
 /* Whether the footer's rule out the row group: 1 or 0. */
@@ -179,8 +215,11 @@ fmt_select_group(struct fmt_select *s, uint64_t group, const uint8_t **ret_bits,
 
     shard_dataset_group_info(s->ds, group, &info);
     if (info.shard != s->shard) {
+        r = skip_shard(s, info.shard, err);
+        if (r < 0)
+            return r;
         s->shard = info.shard;
-        s->skip_shard = skip_shard(s, info.shard);
+        s->skip_shard = r == 1;
         s->counts.shards_skipped += s->skip_shard;
     }
     r = s->skip_shard ? 1 : skip_group(s, &info, err);

@@ -96,10 +96,10 @@ fmt_shard_stats_agree(const struct fmt_shard_entry *e, const struct fmt_footer *
 }
 
 bool
-fmt_shard_stats_get(const struct fmt_shard_entry *e, uint32_t column, struct fmt_chunk_stats *ret)
+fmt_shard_stats_get(const uint8_t *bytes, size_t len, uint32_t column, struct fmt_chunk_stats *ret)
 {
-    for (uint32_t at = 0; at < e->stats_len; at += FMT_SHARD_STATS_ENTRY) {
-        const uint8_t *p = e->stats + at;
+    for (size_t at = 0; at < len; at += FMT_SHARD_STATS_ENTRY) {
+        const uint8_t *p = bytes + at;
 
         if (base_load_le32(p) != column)
             continue;

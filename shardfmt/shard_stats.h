@@ -14,10 +14,10 @@ uint32_t fmt_shard_stats_make(const struct fmt_schema *s, const struct fmt_chunk
 /* Whether bytes from a file can be statistics of a shard of n_rows rows: 0, or SHARD_ECORRUPT. */
 SHARD_NODISCARD int fmt_shard_stats_check(const uint8_t *bytes, size_t len, uint32_t n_columns,
                                           uint64_t n_rows);
-/* Whether the entry's statistics are those of the shard's footer, or none. */
+/* Whether the entry's statistics are those of the shard's footer, or none, or not loaded. */
 bool fmt_shard_stats_agree(const struct fmt_shard_entry *e, const struct fmt_footer *f);
-/* Those of a column; false where there are none. Only what shards keep is set. */
-bool fmt_shard_stats_get(const struct fmt_shard_entry *e, uint32_t column,
+/* Those of a column, out of checked bytes; false where there are none. Only what shards keep is set. */
+bool fmt_shard_stats_get(const uint8_t *bytes, size_t len, uint32_t column,
                          struct fmt_chunk_stats *ret);
 
 #endif

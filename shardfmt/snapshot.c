@@ -20,23 +20,59 @@ fmt_snapshot_init(struct fmt_snapshot *s)
     fmt_schema_init(&s->schema);
 }
 
-void
-fmt_shard_entry_done(struct fmt_shard_entry *e)
+/* Entries are many and small, and go all at once. */
+struct fmt_block {
+    struct fmt_block *next;
+    size_t used, size; /* of data */
+    uint64_t data[];
+};
+#define BLOCK_BYTES 65536u
+
+void *
+fmt_snapshot_alloc(struct fmt_snapshot *s, size_t size)
 {
-    free(e->path);
-    free(e->split);
-    free(e->group_rows);
-    free(e->stats);
-    memset(e, 0, sizeof(*e));
+    struct fmt_block *b = s->blocks;
+    void *p;
+
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    size = (size + 7) / 8 * 8;
+    if (b == NULL || b->size - b->used < size) {
+        const size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+
+        b = malloc(sizeof(*b) + room);
+        if (b == NULL)
+            return NULL;
+        *b = (struct fmt_block){.next = s->blocks, .size = room};
+        s->blocks = b;
+    }
+    p = (uint8_t *)b->data + b->used;
+    b->used += size;
+    return p;
+}
+
+char *
+fmt_snapshot_text(struct fmt_snapshot *s, const char *text, size_t len)
+{
+    char *copy = fmt_snapshot_alloc(s, len + 1);
+
+    if (copy == NULL)
+        return NULL;
+    if (len)
+        memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
 }
 
 void
 fmt_snapshot_done(struct fmt_snapshot *s)
 {
-    for (uint32_t i = 0; i < s->n_shards; i++)
-        fmt_shard_entry_done(&s->shards[i]);
-    for (uint32_t i = 0; i < s->n_rejects; i++)
-        fmt_shard_entry_done(&s->rejects[i]);
+    while (s->blocks) {
+        struct fmt_block *next = s->blocks->next;
+
+        free(s->blocks);
+        s->blocks = next;
+    }
     for (uint32_t i = 0; i < s->n_splits; i++)
         free(s->splits[i].name);
     for (uint32_t i = 0; i < s->n_facts; i++) {
@@ -98,6 +134,23 @@ fmt_snapshot_new_shard(struct fmt_snapshot *s)
     return e;
 }
 
+bool
+fmt_snapshot_more_shards(struct fmt_snapshot *s, uint32_t n)
+{
+    struct fmt_shard_entry *p;
+
+    if (n <= s->cap_shards - s->n_shards)
+        return true;
+    if (n > UINT32_MAX - s->n_shards)
+        return false;
+    p = reallocarray(s->shards, s->n_shards + n, sizeof(*p));
+    if (p == NULL)
+        return false;
+    s->shards = p;
+    s->cap_shards = s->n_shards + n;
+    return true;
+}
+
 struct fmt_shard_entry *
 fmt_snapshot_new_reject(struct fmt_snapshot *s)
 {
@@ -147,17 +200,54 @@ fmt_snapshot_split(struct fmt_snapshot *s, const char *name, bool add)
 
 /* --------------------------------------------------------------------- what may stand in one */
 
+/* Of len bytes, add up those that no path has, and the slashes. len is a constant where this is
+ * inlined, so that compilers vectorise it. */
+static inline void
+count_bytes(const uint8_t *p, size_t len, uint8_t *bad, uint8_t *slashes)
+{
+    uint8_t b = 0, s = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        const uint8_t c = p[i], letter = (uint8_t)((c | 0x20) - 'a'), digit = (uint8_t)(c - '0');
+
+        s = (uint8_t)(s + (c == '/'));
+        b |= (uint8_t)!((letter < 26) | (digit < 10) | (c == '.') | (c == '-') | (c == '_') |
+                        (c == '/'));
+    }
+    *bad |= b;
+    *slashes = s;
+}
+
+bool
+fmt_path_bytes_ok(const char *bytes, size_t len, size_t *ret_slashes)
+{
+    const uint8_t *p = (const uint8_t *)bytes;
+    uint8_t bad = 0, slashes;
+    size_t sum = 0;
+
+    for (; len >= 64; len -= 64, p += 64, sum += slashes)
+        count_bytes(p, 64, &bad, &slashes);
+    count_bytes(p, len, &bad, &slashes);
+    *ret_slashes = sum + slashes;
+    return bad == 0;
+}
+
+bool
+fmt_path_begins(const char *path, size_t len, const char *folder, size_t folder_len)
+{
+    return len <= FMT_PATH_MAX && len > folder_len + 1 && memcmp(path, folder, folder_len) == 0 &&
+           path[folder_len] == '/' && path[folder_len + 1] != '.';
+}
+
 bool
 fmt_path_ok(const char *path, const char *folder)
 {
-    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    const size_t n = strlen(folder);
+    const size_t n = strlen(folder), len = strlen(path);
+    size_t slashes;
 
-    if (strlen(path) > FMT_PATH_MAX || strncmp(path, folder, n) != 0 || path[n] != '/')
-        return false;
-    path += n + 1;
     /* One component without "/", so that ".." has nowhere to lead even if it were allowed. */
-    return path[0] != '\0' && path[0] != '.' && path[strspn(path, safe)] == '\0';
+    return fmt_path_begins(path, len, folder, n) && fmt_path_bytes_ok(path, len, &slashes) &&
+           slashes == 1;
 }
 
 bool
@@ -222,25 +312,34 @@ info_ok(const struct fmt_shard_info *info)
     return rows == info->n_rows && info->footer_bytes <= info->file_bytes;
 }
 
-/* Fill a new, zeroed entry; on failure it is empty again and still the last of its list. */
+int
+fmt_shard_entry_set_stats(struct fmt_snapshot *s, struct fmt_shard_entry *e, const void *bytes,
+                          size_t len)
+{
+    e->stats = fmt_snapshot_alloc(s, len);
+    if (e->stats == NULL)
+        return -ENOMEM;
+    if (len)
+        memcpy(e->stats, bytes, len);
+    e->stats_len = (uint32_t)len;
+    return 0;
+}
+
+/* Fill a new, zeroed entry; after a failure it is still the last of its list. */
 static int
-entry_fill(struct fmt_shard_entry *e, const char *path, const char *split,
+entry_fill(struct fmt_snapshot *s, struct fmt_shard_entry *e, const char *path, const char *split,
            const struct fmt_shard_info *info)
 {
     const size_t size = (size_t)info->n_groups * sizeof(uint32_t);
 
-    e->path = strdup(path);
-    e->split = strdup(split);
-    e->group_rows = malloc(size ? size : 1);
-    e->stats = malloc(info->stats_len ? info->stats_len : 1);
-    if (e->path == NULL || e->split == NULL || e->group_rows == NULL || e->stats == NULL) {
-        fmt_shard_entry_done(e);
+    e->path = fmt_snapshot_text(s, path, strlen(path));
+    e->split = fmt_snapshot_text(s, split, strlen(split));
+    e->group_rows = fmt_snapshot_alloc(s, size);
+    if (e->path == NULL || e->split == NULL || e->group_rows == NULL ||
+        fmt_shard_entry_set_stats(s, e, info->stats, info->stats_len) < 0)
         return -ENOMEM;
-    }
     if (size)
         memcpy(e->group_rows, info->group_rows, size);
-    memcpy(e->stats, info->stats, info->stats_len);
-    e->stats_len = info->stats_len;
     e->n_groups = info->n_groups;
     e->n_rows = info->n_rows;
     e->file_bytes = info->file_bytes;
@@ -268,7 +367,7 @@ fmt_snapshot_add_shard(struct fmt_snapshot *s, const char *path, const char *spl
     e = fmt_snapshot_new_shard(s);
     if (e == NULL)
         return -ENOMEM;
-    r = entry_fill(e, path, split, info);
+    r = entry_fill(s, e, path, split, info);
     if (r < 0) {
         s->n_shards--;
         return r;
@@ -289,7 +388,7 @@ fmt_snapshot_add_reject(struct fmt_snapshot *s, const char *path, const struct f
     e = fmt_snapshot_new_reject(s);
     if (e == NULL)
         return -ENOMEM;
-    r = entry_fill(e, path, "", info);
+    r = entry_fill(s, e, path, "", info);
     if (r < 0)
         s->n_rejects--;
     return r;

@@ -32,18 +32,18 @@
 #define FMT_SPLITS_MAX         65536u
 #define FMT_DATASET_VERSION    2u /* number of the fact "format" */
 
-/* One shard as a segment lists it. */
+/* One shard as a segment lists it. What it points to belongs to the snapshot and lives as long. */
 struct fmt_shard_entry {
-    char *path;           /* relative to the dataset; owned */
-    char *split;          /* owned; "" in quarantine entries */
+    const char *path;     /* relative to the dataset */
+    const char *split;    /* "" in quarantine entries */
     uint32_t split_index; /* of split in the snapshot's splits; 0 in quarantine entries */
     uint64_t n_rows, file_bytes, raw_bytes;
     uint32_t footer_bytes;
     struct base_hash128 hash;
     uint32_t n_groups;
-    uint32_t *group_rows; /* owned */
+    uint32_t *group_rows;
     uint32_t stats_len;
-    uint8_t *stats; /* owned; shardfmt/shard_stats.h */
+    uint8_t *stats; /* shardfmt/shard_stats.h; NULL: not loaded */
 };
 /* The root lists quarantine files itself, by path, n_rows, file_bytes and hash: in their entries
  * the rest is 0 or NULL after loading. */
@@ -60,7 +60,6 @@ struct fmt_segment {
     struct base_hash128 hash; /* of the file: its name */
     uint64_t n_rows, file_bytes;
     uint32_t shard0, n_shards; /* which entries of the snapshot it lists */
-    uint64_t digest;           /* of those entries as loaded */
 };
 
 /* A fact in the root: provenance, options, counts. kind and name say what it is, the rest is
@@ -91,6 +90,7 @@ struct fmt_snapshot {
     uint64_t ro_compat;              /* unknown features of root or segments: no successors */
     struct fmt_segment *segments; /* as loaded; empty in a new snapshot */
     uint32_t n_segments, cap_segments;
+    struct fmt_block *blocks; /* memory of the entries */
 };
 
 void fmt_snapshot_init(struct fmt_snapshot *s);
@@ -138,6 +138,10 @@ SHARD_NODISCARD int fmt_newest_root_upto(int dirfd, uint64_t max, uint64_t *ret_
  * initialised, and holds nothing after an error. */
 SHARD_NODISCARD int fmt_snapshot_load(int dirfd, uint64_t number, struct fmt_snapshot *ret,
                                       struct shard_error *err);
+/* Load the shards' statistics, too, which fmt_snapshot_load() leaves out: they are most of a segment.
+ * A snapshot that was loaded and gets more shards needs them to be published. */
+SHARD_NODISCARD int fmt_snapshot_load_stats(int dirfd, struct fmt_snapshot *s,
+                                            struct shard_error *err);
 /* Open the file of entry e (a shard, or with schema == NULL a quarantine file) and load its
  * footer, checked against the entry: size, content hash, rows, rows of its groups, schema. On
  * success the caller owns *ret_fd and *ret_footer. Messages name the file by its path in the

@@ -48,25 +48,20 @@ table_check(const struct fmt_footer *f, uint64_t file_bytes, const struct fmt_sc
     return 0;
 }
 
-/* Read the pages of column c into buf, in one request, and decode them. */
+/* Decode column c, whose pages are in t->stored; off is where that begins in the file. */
 static int
-column_load(struct fmt_table *t, int fd, const struct fmt_footer *f, uint32_t c, uint8_t *buf,
+column_load(struct fmt_table *t, const struct fmt_footer *f, uint32_t c, uint64_t off,
             struct base_codec *codec, const char *path, struct shard_error *err)
 {
     const uint32_t first = f->chunk_first[c], n = f->chunk_first[c + 1] - first;
     const uint8_t **stored;
-    uint64_t off, len;
     int r;
 
-    fmt_chunk_extent(f, 0, c, &off, &len);
-    r = base_pread_full(fd, buf, (size_t)len, off, path, err);
-    if (r < 0)
-        return r;
     stored = calloc(n ? n : 1, sizeof(*stored));
     if (stored == NULL)
         return base_fail(err, -ENOMEM, "%s: %" PRIu32 " pages", path, n);
     for (uint32_t i = 0; i < n; i++)
-        stored[i] = buf + (f->pages[first + i].off - off);
+        stored[i] = t->stored + (f->pages[first + i].off - off);
     r = fmt_decoded_new(&t->decoded[c]);
     if (r < 0)
         (void)base_fail(err, r, "%s", path);
@@ -77,38 +72,56 @@ column_load(struct fmt_table *t, int fd, const struct fmt_footer *f, uint32_t c,
     return r;
 }
 
+/* What to read of the file for the columns in the set: they touch, or nearly. */
+static void
+columns_extent(const struct fmt_footer *f, uint32_t n_columns, uint32_t columns, uint64_t *ret_off,
+               uint64_t *ret_len)
+{
+    uint64_t begin = UINT64_MAX, end = 0, off, len;
+
+    for (uint32_t c = 0; c < n_columns; c++) {
+        if ((columns >> c & 1) == 0)
+            continue;
+        fmt_chunk_extent(f, 0, c, &off, &len);
+        if (len) {
+            begin = BASE_MIN(begin, off);
+            end = BASE_MAX(end, off + len);
+        }
+    }
+    *ret_off = begin < end ? begin : 0;
+    *ret_len = begin < end ? end - begin : 0;
+}
+
 static int
-columns_load(struct fmt_table *t, int fd, const struct fmt_footer *f, const char *path,
-             struct shard_error *err)
+columns_load(struct fmt_table *t, int fd, const struct fmt_footer *f, uint32_t columns,
+             const char *path, struct shard_error *err)
 {
     struct base_codec *codec = NULL;
-    uint64_t total = 0, pos = 0, off, len;
+    uint64_t off, len;
     int r;
 
     t->arrays = calloc(t->n_columns, sizeof(*t->arrays));
     t->decoded = calloc(t->n_columns, sizeof(*t->decoded));
-    for (uint32_t c = 0; c < t->n_columns; c++) {
-        fmt_chunk_extent(f, 0, c, &off, &len);
-        total += base_align_up(len, 64);
-    }
-    t->stored = base_alloc_aligned((size_t)total);
+    columns_extent(f, t->n_columns, columns, &off, &len);
+    t->stored = base_alloc_aligned((size_t)len);
     if (t->arrays == NULL || t->decoded == NULL || t->stored == NULL)
-        return base_fail(err, -ENOMEM, "%s: %" PRIu64 " bytes", path, total);
+        return base_fail(err, -ENOMEM, "%s: %" PRIu64 " bytes", path, len);
+    r = base_pread_full(fd, t->stored, (size_t)len, off, path, err);
+    if (r < 0)
+        return r;
     r = base_codec_new(&codec);
     if (r < 0)
         return base_fail(err, r, "%s", path);
-    for (uint32_t c = 0; r >= 0 && c < t->n_columns; c++) {
-        fmt_chunk_extent(f, 0, c, &off, &len);
-        r = column_load(t, fd, f, c, t->stored + pos, codec, path, err);
-        pos += base_align_up(len, 64);
-    }
+    for (uint32_t c = 0; r >= 0 && c < t->n_columns; c++)
+        if (columns >> c & 1)
+            r = column_load(t, f, c, off, codec, path, err);
     base_codec_free(codec);
     return r;
 }
 
 int
-fmt_table_load(int dirfd, const char *path, const struct fmt_schema *schema, struct fmt_table *ret,
-               struct shard_error *err)
+fmt_table_load(int dirfd, const char *path, const struct fmt_schema *schema, uint32_t columns,
+               struct fmt_table *ret, struct shard_error *err)
 {
     struct fmt_table t = {.n_columns = schema->n_fields};
     struct fmt_footer *f = NULL;
@@ -132,7 +145,7 @@ fmt_table_load(int dirfd, const char *path, const struct fmt_schema *schema, str
     t.n_rows = f->n_rows;
     t.hash = f->hash;
     t.ro_compat = f->ro_compat;
-    r = columns_load(&t, fd, f, path, err);
+    r = columns_load(&t, fd, f, columns, path, err);
     if (r < 0)
         goto out;
     *ret = t;
@@ -158,15 +171,15 @@ fmt_table_done(struct fmt_table *t)
 /* ------------------------------------------------------------------------------------ writing */
 
 static int
-table_write(int dirfd, const char *path, const struct fmt_schema *schema, struct fmt_image *im,
-            struct fmt_table_info *ret, struct shard_error *err)
+table_write(int dirfd, const char *path, const struct fmt_schema *schema,
+            const struct fmt_encode_opts *opts, struct fmt_image *im, struct fmt_table_info *ret,
+            struct shard_error *err)
 {
-    const struct fmt_encode_opts opts = {.zstd_level = FMT_TABLE_LEVEL, .plain_only = true};
     struct fmt_shard_info info = {0};
     struct fmt_writer *w = NULL;
     int r;
 
-    r = fmt_writer_open(dirfd, path, schema, &opts, &w, err);
+    r = fmt_writer_open(dirfd, path, schema, opts, &w, err);
     if (r >= 0)
         r = fmt_writer_append(w, im, err);
     if (r >= 0)
@@ -184,9 +197,10 @@ table_write(int dirfd, const char *path, const struct fmt_schema *schema, struct
 
 int
 fmt_table_write(int dirfd, const char *path, const struct fmt_schema *schema,
-                const struct fmt_column *cols, struct fmt_table_info *ret, struct shard_error *err)
+                const struct fmt_column *cols, int level, struct fmt_table_info *ret,
+                struct shard_error *err)
 {
-    const struct fmt_encode_opts opts = {.zstd_level = FMT_TABLE_LEVEL, .plain_only = true};
+    const struct fmt_encode_opts opts = {.zstd_level = level, .plain_only = true};
     struct shard_array *arrays;
     struct base_codec *codec = NULL;
     struct fmt_image *im = NULL;
@@ -204,7 +218,7 @@ fmt_table_write(int dirfd, const char *path, const struct fmt_schema *schema,
     }
     r = fmt_image_encode(schema, arrays, &opts, codec, &im, err);
     if (r >= 0)
-        r = table_write(dirfd, path, schema, im, ret, err);
+        r = table_write(dirfd, path, schema, &opts, im, ret, err);
 out:
     fmt_image_free(im);
     base_codec_free(codec);

@@ -17,7 +17,7 @@
 struct fmt_table {
     uint64_t n_rows;
     uint32_t n_columns;
-    struct shard_array *arrays;   /* n_columns, as the schema has them */
+    struct shard_array *arrays;   /* n_columns, as the schema has them; zeros where not loaded */
     struct fmt_decoded **decoded; /* n_columns; what the arrays point to */
     uint8_t *stored;              /* the stored pages; text may point there */
     uint64_t file_bytes;
@@ -25,21 +25,22 @@ struct fmt_table {
     struct base_hash128 hash; /* content hash: the caller compares it with what it expects */
 };
 
-/* Load the whole table at dirfd/path and check that it begins with these columns. ret need not be
- * initialised, and holds nothing after an error. */
+/* Load of the table at dirfd/path the columns whose bits are set, and check that it begins with
+ * those of the schema. ret need not be initialised, and holds nothing after an error. */
 SHARD_NODISCARD int fmt_table_load(int dirfd, const char *path, const struct fmt_schema *schema,
-                                   struct fmt_table *ret, struct shard_error *err);
+                                   uint32_t columns, struct fmt_table *ret, struct shard_error *err);
 void fmt_table_done(struct fmt_table *t);
 
 /* Write cols (one per field of schema, all of the same number of rows) as the table dirfd/path,
- * which must not exist, and sync it. A file begun is removed again after an error. */
+ * which must not exist, and sync it; level is that of zstd, 0 for none. A file begun is removed again
+ * after an error. */
 struct fmt_table_info {
     uint64_t file_bytes;
     struct base_hash128 hash;
 };
 SHARD_NODISCARD int fmt_table_write(int dirfd, const char *path, const struct fmt_schema *schema,
-                                    const struct fmt_column *cols, struct fmt_table_info *ret,
-                                    struct shard_error *err);
+                                    const struct fmt_column *cols, int level,
+                                    struct fmt_table_info *ret, struct shard_error *err);
 
 /* A cell of a string or binary column: its bytes and their number. */
 static inline const char *

@@ -345,6 +345,8 @@ segments_verify(struct verify *v, struct fmt_snapshot *s, const char *root_path)
         if (n < 0)
             return (int)n;
         r = fmt_segment_load(v->dirfd, s, i, &e);
+        if (r >= 0)
+            r = fmt_segment_load_stats(v->dirfd, s, i, &e);
         if (fmt_inspect_fatal(r))
             return failed(v, r, &e);
         if (r < 0) {

@@ -293,13 +293,16 @@ fmt_writer_rows(const struct fmt_writer *w)
     return w->n_rows;
 }
 
-/* Compress the footer where that saves anything: into packed, else raw stays what is stored. */
+/* Compress the footer where that saves anything: into packed, else raw stays what is stored. Not that
+ * of a table: it is small, and a context of zstd costs more than the rest of loading a root. */
 static int
 footer_compress(const struct fmt_writer *w, const struct base_buf *raw, struct base_buf *packed)
 {
     struct base_codec *codec;
     int64_t n;
 
+    if (w->opts.plain_only)
+        return 0;
     if (base_buf_reserve_exact(packed, base_codec_bound(raw->len)) < 0 ||
         base_codec_new(&codec) < 0)
         return -ENOMEM;

@@ -763,7 +763,8 @@ check_expr(uint64_t *rng, const struct fmt_schema *s, struct fmt_column cols[][N
         n_all += n_want;
     }
     for (uint32_t c = 0; c < N_COLUMNS; c++)
-        give_shard.stats[c] = fmt_shard_stats_get(shard, c, &of_shard[c]) ? &of_shard[c] : NULL;
+        give_shard.stats[c] =
+            fmt_shard_stats_get(shard->stats, shard->stats_len, c, &of_shard[c]) ? &of_shard[c] : NULL;
     (void)fmt_filter_inputs(f, &n_inputs);
     {
         const struct fmt_chunk_stats *by_input[2 * N_COLUMNS];

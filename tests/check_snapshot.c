@@ -63,6 +63,19 @@ teardown(void)
 
 static const struct base_hash128 no_hash = {0, 0};
 
+/* With the statistics of the shards. */
+static int
+load_whole(uint64_t number, struct fmt_snapshot *ret, struct shard_error *e)
+{
+    int r = fmt_snapshot_load(dirfd_, number, ret, e);
+
+    if (r >= 0)
+        r = fmt_snapshot_load_stats(dirfd_, ret, e);
+    if (r < 0)
+        fmt_snapshot_done(ret);
+    return r;
+}
+
 static void
 entry_equal(const struct fmt_shard_entry *a, const struct fmt_shard_entry *b)
 {
@@ -174,7 +187,7 @@ START_TEST(test_published_snapshot_loads_equal)
                      0);
     must_ok(fmt_publish(dirfd_, 0, &s, &err));
     ck_assert_uint_eq(s.number, 1);
-    must_ok(fmt_snapshot_load(dirfd_, 1, &back, &err));
+    must_ok(load_whole(1, &back, &err));
     snapshot_equal(&s, &back);
     ck_assert_uint_eq(fmt_snapshot_rows(&s), fmt_snapshot_rows(&back));
     ck_assert_uint_eq(fmt_snapshot_fact(&back, "input", "a b\xc3\xa4.tar!x")->bytes, 1u << 31);
@@ -482,12 +495,12 @@ START_TEST(test_second_writer_gets_conflict_and_nothing_is_lost)
     must_fail(fmt_publish(dirfd_, 0, &b, &err), SHARD_ECONFLICT, "another writer");
     must_ok(fmt_newest_root(dirfd_, &number, &err));
     ck_assert_uint_eq(number, 1);
-    must_ok(fmt_snapshot_load(dirfd_, 1, &back, &err));
+    must_ok(load_whole(1, &back, &err));
     snapshot_equal(&a, &back);
     fmt_snapshot_done(&back);
     must_ok(fmt_publish(dirfd_, 1, &b, &err)); /* the loser may follow the winner */
     ck_assert_uint_eq(b.number, 2);
-    must_ok(fmt_snapshot_load(dirfd_, 2, &back, &err));
+    must_ok(load_whole(2, &back, &err));
     snapshot_equal(&b, &back);
     ck_assert(base_hash128_eq(back.parent_hash, a.hash));
     must_fail(fmt_publish(dirfd_, 7, &b, &err), SHARD_ENOTFOUND, "7");
@@ -540,7 +553,7 @@ START_TEST(test_of_many_writers_one_wins)
         }
     }
     ck_assert_int_ge(won, 0);
-    must_ok(fmt_snapshot_load(dirfd_, 1, &back, &err));
+    must_ok(load_whole(1, &back, &err));
     snapshot_equal(&racers[won].s, &back);
     fmt_snapshot_done(&back);
     for (int i = 0; i < 8; i++)
@@ -569,8 +582,11 @@ START_TEST(test_append_writes_no_full_segment_again)
     fmt_snapshot_done(&s);
     ck_assert_int_eq(fstatat(dirfd_, first, &before, 0), 0);
 
+    /* Statistics that were not loaded cannot be written again, and are not lost. */
     must_ok(fmt_snapshot_load(dirfd_, 1, &back, &err));
     add_invented(&back, n, "train", 2);
+    must_fail(fmt_publish(dirfd_, 1, &back, &err), -EINVAL, "segment");
+    must_ok(fmt_snapshot_load_stats(dirfd_, &back, &err));
     must_ok(fmt_publish(dirfd_, 1, &back, &err));
     ck_assert_int_eq(fstatat(dirfd_, first, &after, 0), 0);
     ck_assert_uint_eq(before.st_ino, after.st_ino);
@@ -588,7 +604,7 @@ START_TEST(test_append_writes_no_full_segment_again)
     must_ok(fmt_publish(dirfd_, 3, &fresh, &err));
     ck_assert_mem_ne(&fresh.segments[0].hash, &back.segments[0].hash, 16);
     fmt_snapshot_done(&back);
-    must_ok(fmt_snapshot_load(dirfd_, 4, &back, &err));
+    must_ok(load_whole(4, &back, &err));
     ck_assert_uint_eq(back.shards[5].raw_bytes, fresh.shards[5].raw_bytes);
     fmt_snapshot_done(&fresh);
     fmt_snapshot_done(&back);
@@ -673,14 +689,14 @@ START_TEST(test_writer_killed_at_any_step_leaves_last_snapshot)
         leave_behind(step, &more);
     must_ok(fmt_newest_root(dirfd_, &number, &err));
     ck_assert_uint_eq(number, 1);
-    must_ok(fmt_snapshot_load(dirfd_, 1, &back, &err));
+    must_ok(load_whole(1, &back, &err));
     snapshot_equal(&s, &back);
     must_ok(shard_dataset_open(dir, &ds, &err));
     ck_assert_uint_eq(shard_dataset_n_rows(ds), 200);
     shard_dataset_close(ds);
     must_ok(fmt_publish(dirfd_, 1, &more, &err)); /* and the next one goes through */
     fmt_snapshot_done(&back);
-    must_ok(fmt_snapshot_load(dirfd_, 2, &back, &err));
+    must_ok(load_whole(2, &back, &err));
     snapshot_equal(&more, &back);
     fmt_snapshot_done(&back);
     fmt_snapshot_done(&more);
@@ -705,7 +721,7 @@ START_TEST(test_failed_publish_changes_nothing)
     ck_assert_int_eq(renameat(dirfd_, "away", dirfd_, folders[_i]), 0);
     must_ok(fmt_newest_root(dirfd_, &number, &err));
     ck_assert_uint_eq(number, 1);
-    must_ok(fmt_snapshot_load(dirfd_, 1, &back, &err));
+    must_ok(load_whole(1, &back, &err));
     snapshot_equal(&s, &back);
     must_ok(fmt_publish(dirfd_, 1, &more, &err));
     fmt_snapshot_done(&s);
@@ -746,7 +762,7 @@ START_TEST(test_full_disk_at_any_byte_leaves_last_snapshot)
         limit_files(RLIM_INFINITY);
         must_ok(fmt_newest_root(dirfd_, &number, &err));
         ck_assert_uint_eq(number, r < 0 ? 1 : 2);
-        must_ok(fmt_snapshot_load(dirfd_, 1, &back, &err));
+        must_ok(load_whole(1, &back, &err));
         snapshot_equal(&s, &back);
         fmt_snapshot_done(&back);
         files = fmt_util_files(dir, &n);
@@ -757,7 +773,7 @@ START_TEST(test_full_disk_at_any_byte_leaves_last_snapshot)
     }
     ck_assert_int_eq(r, 0);
     ck_assert_uint_gt(failures, 10);
-    must_ok(fmt_snapshot_load(dirfd_, 2, &back, &err));
+    must_ok(load_whole(2, &back, &err));
     snapshot_equal(&more, &back);
     fmt_snapshot_done(&back);
     fmt_snapshot_done(&more);
@@ -840,7 +856,7 @@ START_TEST(test_copied_root_is_an_error)
     fmt_snapshot_done(&s);
     fmt_util_read(dirfd_, "roots/00000000000000000001.root", &b);
     fmt_util_write(dirfd_, "roots/00000000000000000003.root", b.data, b.len);
-    must_fail(fmt_snapshot_load(dirfd_, 3, &s, &err), SHARD_ECORRUPT, "renamed or copied");
+    must_fail(load_whole(3, &s, &err), SHARD_ECORRUPT, "renamed or copied");
     base_buf_done(&b);
 }
 END_TEST
@@ -1048,7 +1064,7 @@ raw_root(const struct raw_fact *facts, size_t n)
     }
     ck_assert_int_eq(r, 0);
     (void)unlinkat(dirfd_, "roots/00000000000000000001.root", 0);
-    must_ok(fmt_table_write(dirfd_, "roots/00000000000000000001.root", &schema, c, &info, &err));
+    must_ok(fmt_table_write(dirfd_, "roots/00000000000000000001.root", &schema, c, 9, &info, &err));
     for (int i = 0; i < 6; i++)
         fmt_column_done(&c[i]);
     fmt_schema_done(&schema);
@@ -1135,7 +1151,7 @@ START_TEST(test_hostile_roots_are_refused)
             n++;
         raw_root(cases[i].facts, n);
         memset(&err, 0, sizeof(err));
-        r = fmt_snapshot_load(dirfd_, 1, &s, &err);
+        r = load_whole(1, &s, &err);
         ck_assert_msg(r == cases[i].want, "case %zu gave %d, %s", i, r, err.text);
         ck_assert_msg(strstr(err.text, cases[i].word) != NULL, "case %zu says %s", i, err.text);
         if (r < 0)
@@ -1151,9 +1167,11 @@ END_TEST
 static void
 put_stats(struct fmt_shard_entry *e, uint32_t n, uint32_t column, uint64_t n_nulls)
 {
-    free(e->stats);
-    e->stats = calloc(n + 1, 48);
-    ck_assert_ptr_nonnull(e->stats);
+    static uint8_t spare[48 * 66];
+
+    e->stats = spare;
+    memset(spare, 0, sizeof(spare));
+    ck_assert_uint_le(n * 48, sizeof(spare));
     e->stats_len = n * 48;
     for (uint32_t i = 0; i < n; i++) {
         base_store_le32(e->stats + 48 * (size_t)i, column + (n > 2 ? i : 0));
@@ -1170,14 +1188,12 @@ bend(struct fmt_snapshot *s, int how)
         "../outside", "/etc/passwd", "shards/../x", "shards/a/b", "segments/x", "", "shards/"};
 
     if (how < 7) {
-        free(e->path);
-        e->path = strdup(paths[how]);
+        e->path = paths[how];
         return;
     }
     switch (how) {
     case 7: /* a split that the root does not name */
-        free(e->split);
-        e->split = strdup("other");
+        e->split = "other";
         break;
     case 8: /* rows that the groups do not have */
         e->n_rows++;
@@ -1236,7 +1252,7 @@ START_TEST(test_hostile_segments_are_refused)
     must_ok(fmt_segment_write(dirfd_, &s, 0, s.n_shards, g, &err));
     g->n_rows = fmt_snapshot_rows(&s);
     must_ok(fmt_root_write(dirfd_, "roots/00000000000000000001.root", &s, &hash, &err));
-    r = fmt_snapshot_load(dirfd_, 1, &back, &err);
+    r = load_whole(1, &back, &err);
     ck_assert_msg(r == SHARD_ECORRUPT, "%d: %s", r, err.text);
     ck_assert_msg(strstr(err.text, _i == 12 ? "roots/" : "segments/") != NULL, "%s", err.text);
     fmt_snapshot_done(&s);
@@ -1288,12 +1304,12 @@ START_TEST(test_wrong_segment_is_named)
     fmt_segment_path(b.segments[0].hash, mine);
     fmt_util_read(dirfd_, other, &buf);
     fmt_util_write(dirfd_, mine, buf.data, buf.len); /* sound, but another one */
-    must_fail(fmt_snapshot_load(dirfd_, 2, &back, &err), SHARD_ECHECKSUM, mine);
+    must_fail(load_whole(2, &back, &err), SHARD_ECHECKSUM, mine);
     ck_assert_int_eq(unlinkat(dirfd_, mine, 0), 0);
-    must_fail(fmt_snapshot_load(dirfd_, 2, &back, &err), -ENOENT, mine);
+    must_fail(load_whole(2, &back, &err), -ENOENT, mine);
     fmt_util_read(dirfd_, "roots/00000000000000000001.root", &buf);
     fmt_util_write(dirfd_, mine, buf.data, buf.len); /* a root is no segment */
-    must_fail(fmt_snapshot_load(dirfd_, 2, &back, &err), SHARD_ECORRUPT, mine);
+    must_fail(load_whole(2, &back, &err), SHARD_ECORRUPT, mine);
     base_buf_done(&buf);
     fmt_snapshot_done(&a);
     fmt_snapshot_done(&b);
