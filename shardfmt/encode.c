@@ -618,7 +618,7 @@ encode_string_lists(struct fmt_encoder *e, const struct shard_array *a, uint64_t
     size_t n_bytes;
     int r = take_lengths(e, FMT_ROLE_LENGTHS, a, row0, n, present, NULL, 0);
 
-    if (r == 0 && n_over == 0 && !e->opts->plain_only) {
+    if (r == 0 && n_over == 0 && !e->opts->plain_only && e->encoding != FMT_ENC_PLAIN) {
         r = encode_string_dict(e, &strings, v0, n_values, n_values);
         if (r != 0)
             return r < 0 ? r : 0;

@@ -6,6 +6,7 @@ cli_scripts = \
 	tests/cli/check_damage.py \
 	tests/cli/check_format.py \
 	tests/cli/check_get.py \
+	tests/cli/check_golden.py \
 	tests/cli/check_ingest.py \
 	tests/cli/check_large.py \
 	tests/cli/check_recover.py \

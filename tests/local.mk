@@ -16,6 +16,7 @@ AM_TESTS_ENVIRONMENT = \
 
 include tests/base.mk
 include tests/fmt.mk
+include tests/golden.mk
 include tests/fuzz.mk
 include tests/ingest.mk
 include tests/loader.mk
