@@ -99,7 +99,7 @@ zstd_level(const struct fmt_encode_opts *o, size_t raw_len, uint64_t data_len)
 
     if (!o->zstd_adapt || (data_len < 3 * (uint64_t)raw_len && !small))
         return o->zstd_level;
-    return BASE_MAX(o->zstd_level, data_len < 8 * (uint64_t)raw_len ? 6 : 9);
+    return BASE_MAX(o->zstd_level, data_len >= 8 * (uint64_t)raw_len && raw_len <= SMALL_CHUNK ? 9 : 6);
 }
 
 /* Append raw bytes to the image, compressed where that pays, and describe them in *p. */
@@ -312,13 +312,6 @@ page_rows(const struct shard_array *a, uint64_t row0, uint64_t limit)
     return (uint32_t)(row - row0);
 }
 
-/* Was a level asked for column col? The dictionaries are made for the one of all columns. */
-static bool
-has_level(const struct imaging *g, uint32_t col)
-{
-    return g->opts->columns && g->opts->columns[col].zstd_level != FMT_LEVEL_DEFAULT;
-}
-
 /* What is asked for column col. */
 static void
 take_column(struct imaging *g, uint32_t col)
@@ -328,9 +321,9 @@ take_column(struct imaging *g, uint32_t col)
     if (g->opts->columns == NULL)
         return;
     g->encoder.encoding = g->opts->columns[col].encoding;
-    if (has_level(g, col)) {
+    if (fmt_column_has_level(g->opts, col)) {
         g->column.zstd_level = g->opts->columns[col].zstd_level;
-        g->column.zstd_adapt = false;
+        g->column.zstd_adapt = g->opts->columns[col].zstd_adapt;
     }
 }
 
@@ -396,7 +389,8 @@ put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
     struct fmt_chunk_stats *stats = g->im->stats ? &g->im->stats[col] : NULL;
     int r;
 
-    g->dict = g->opts->zdicts && !has_level(g, col) ? g->opts->zdicts->of[col] : NULL;
+    /* Dictionaries are made for the level of all columns. */
+    g->dict = g->opts->zdicts && !fmt_column_has_level(g->opts, col) ? g->opts->zdicts->of[col] : NULL;
     if (stats)
         fmt_stats_compute(a, stats);
     g->encoder.used = 0;

@@ -25,11 +25,13 @@ struct fmt_zdicts {
 
 /* What is asked for one column. */
 struct fmt_column_opts {
-    int zstd_level;          /* 0 = none; FMT_LEVEL_DEFAULT = as of all columns */
-    uint8_t encoding;        /* of its values: FMT_ENC_*, or FMT_ENC_AUTO */
+    int zstd_level;   /* 0 = none; FMT_LEVEL_DEFAULT = as of all columns */
+    bool zstd_adapt;  /* of this level */
+    uint8_t encoding; /* of its values: FMT_ENC_* but CONST, or FMT_ENC_AUTO */
 };
 #define FMT_LEVEL_DEFAULT (-1)
 #define FMT_ENC_AUTO      255u
+#define FMT_COLUMN_DEFAULT ((struct fmt_column_opts){FMT_LEVEL_DEFAULT, false, FMT_ENC_AUTO})
 
 struct fmt_encode_opts {
     int zstd_level;          /* 0 = no compression (codec none) */
@@ -151,5 +153,12 @@ const char *fmt_encoding_name(enum fmt_encoding e);
 int fmt_encoding_parse(const char *name);
 /* Can values of the type have it? */
 bool fmt_encoding_fits(const struct shard_field *f, unsigned encoding);
+
+/* Has column col a level of its own? */
+static inline bool
+fmt_column_has_level(const struct fmt_encode_opts *o, uint32_t col)
+{
+    return o->columns && o->columns[col].zstd_level != FMT_LEVEL_DEFAULT;
+}
 
 #endif

@@ -192,7 +192,7 @@ fmt_zdicts_train(const struct fmt_image *im, const struct fmt_encode_opts *opts,
     for (uint32_t c = 0; c < im->n_columns && r == 0 && count < FMT_ZDICT_COUNT_MAX; c++) {
         size_t len;
 
-        if (im->chunk_first[c + 1] - im->chunk_first[c] < PAGES_MIN)
+        if (im->chunk_first[c + 1] - im->chunk_first[c] < PAGES_MIN || fmt_column_has_level(opts, c))
             continue;
         r = collect(&t, im, im->chunk_first[c], im->chunk_first[c + 1]);
         if (r == 0)

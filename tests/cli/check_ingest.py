@@ -389,6 +389,13 @@ def test_wrong_usage(tmp):
                  ("-o", ds, "--split", "a=1", "--split-name", "x", a), ("-o", ds, "--memory", "1X", a),
                  ("-o", ds, "--dedup", "some", a), ("-o", ds, "--dedup", "near", a),
                  ("-o", ds, "--codec", "zstd:99", a), ("-o", ds, "--codec", "lzma", a),
+                 ("-o", ds, "--codec", "x=lzma", a), ("-o", ds, "--codec", "=zstd:3", a),
+                 ("-o", ds, "--codec", "nope=zstd:3", a), ("-o", ds, "--encoding", "nope=rle", a),
+                 ("-o", ds, "--encoding", "x", a), ("-o", ds, "--encoding", "x=constant", a),
+                 ("-o", ds, "--encoding", "x=lzw", a),
+                 ("-o", ds, "--schema", "x:string,y:float32", "--encoding", "x=delta", a),
+                 ("-o", ds, "--schema", "x:string,y:float32", "--encoding", "y=for", a),
+                 ("-o", ds, "--schema", "x:bool,y:float32", "--encoding", "x=rle", a),
                  ("-o", ds, "--path-column", "x", a), ("-o", ds, "--path-column", "x=(", a),
                  ("-o", ds, "--path-column", "x=a", a), ("-o", ds, "--max-bad", "200%", a),
                  ("-o", ds, "--min-length", "nope=3", a), ("-o", ds, "--dedup-key", "nope", a),
@@ -399,6 +406,8 @@ def test_wrong_usage(tmp):
         out, err = tool("ingest", *args, status=2)
         assert err and not out, args
         assert not os.path.exists(ds), args
+    _, err = tool("ingest", "-o", ds, "--schema", "x:string,y:float32", "--encoding", "x=delta", a, status=2)
+    assert b"--encoding x=delta: the column is string, for which there are auto, plain, dict\n" in err, err
     out, err = tool("ingest", "-o", ds, "--nope", a, "--json", status=2)
     assert "nope" in json.loads(out)["error"] and b"--help" in err
     tool("ingest", "-o", ds, os.path.join(tmp, "no such file"), status=1)
@@ -458,6 +467,56 @@ def test_looking_at_datasets(tmp):
     tool("export", ds, "--to", "libsvm", "-o", "-", status=2)
     v = tool_json("verify", ds)
     assert v["ok"] and v["pages_checked"] > 0 and v["errors"] == []
+
+
+def stored(ds):
+    """Of each column, {(encoding, codec): pages' figures}."""
+    return {c["name"]: {(s["encoding"], s["codec"]): s for s in c["stored"]}
+            for c in tool_json("info", ds, "--encodings")["columns"]}
+
+
+def test_encodings_and_codecs_of_columns(tmp):
+    rng = random.Random(17)
+    rows = [{"id": 10**9 + 3 * i, "n": rng.randrange(50), "x": rng.random(), "b": i % 3 == 0,
+             "word": rng.choice(("red", "green", "blue")), "text": "%x" % rng.getrandbits(64),
+             "l": [i, i + 7], "ls": [rng.choice("ab") * 3] * (i % 3)} for i in range(4000)]
+    path = write(os.path.join(tmp, "a.jsonl"), "".join(json.dumps(r) + "\n" for r in rows))
+    schema = ("id:int64,n:uint8,x:float64,b:bool,word:string,text:string,l:list<int32>,ls:list<string>")
+    fit = {"id": ("plain", "rle", "dict", "for", "delta", "bss"), "x": ("plain", "rle", "dict", "bss"),
+           "word": ("plain", "dict"), "ls": ("plain", "dict"), "b": ("plain",)}
+    fit["n"] = fit["l"] = fit["id"]
+    plain = os.path.join(tmp, "auto")
+    ingest(plain, "--schema", schema, path)
+    want = tool("cat", plain)[0]
+    for k, name in enumerate(("plain", "rle", "dict", "for", "delta", "bss")):
+        opts = [o for c, names in fit.items() if name in names for o in ("--encoding", "%s=%s" % (c, name))]
+        trees = []
+        for jobs in ("1", "2", "5") if name == "rle" else ("2",):
+            ds = os.path.join(tmp, name + jobs)
+            ingest(ds, "--schema", schema, "--row-group-bytes", "50K", "-j", jobs, *opts, path)
+            trees.append(tree(ds))
+            assert tool("cat", ds)[0] == want, name
+            for column, got in stored(ds).items():
+                if name in fit.get(column, ()):
+                    assert {e for e, _ in got} == {name}, (column, name, got)
+        assert all(t == trees[0] for t in trees), name
+    # A level or none for single columns, the rest as it is; later options count.
+    ds = os.path.join(tmp, "levels")
+    ingest(ds, "--schema", schema, "--codec", "none", "--codec", "word=zstd:19", "--encoding", "word=plain",
+           "--codec", "text=zstd:1", "--codec", "text=zstd", "--codec", "n=zstd:3", "--codec", "n=none", path)
+    assert tool("cat", ds)[0] == want
+    codecs = {c: {codec for _, codec in got} for c, got in stored(ds).items()}
+    assert codecs.pop("word") == codecs.pop("text") == {"zstd"}
+    assert all(c == {"none"} for c in codecs.values()), codecs
+    # The figures are those of the footer, and what is saved is the difference.
+    info = tool_json("info", plain, "--encodings")
+    for c in info["columns"]:
+        assert sum(s["bytes"] for s in c["stored"]) == c["bytes"], c
+        assert sum(s["raw_bytes"] for s in c["stored"]) == c["raw_bytes"], c
+        assert all(s["saved_bytes"] == s["raw_bytes"] - s["bytes"] and s["pages"] == info["row_groups"]
+                   for s in c["stored"]), c
+    lines = tool("info", plain, "--encodings")[0].decode().splitlines()
+    assert [l.split()[:4] for l in lines if l.startswith("text ")] == [["text", "plain", "zstd", "1"]], lines
 
 
 def test_closed_and_full_outputs(tmp):

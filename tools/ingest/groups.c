@@ -59,7 +59,9 @@ lane_opts(const struct ingest_groups *gs, const struct ingest_lane *lane)
 {
     struct fmt_encode_opts opts = gs->encode;
 
-    if (has_rows(lane) && gs->zdicts.of)
+    if (!has_rows(lane))
+        opts.columns = NULL;
+    else if (gs->zdicts.of)
         opts.zdicts = &gs->zdicts;
     return opts;
 }

@@ -48,6 +48,7 @@ struct pipeline {
     struct ingest_lane *lanes;          /* splits, then quarantine */
     size_t n_splits;
     struct fmt_schema quarantine_schema;
+    struct fmt_column_opts *column_opts; /* of the rows' columns, or NULL */
     unsigned groups_max;                /* closed ones at a time */
     uint64_t bytes_total;               /* of the input files; 0 = unknown */
 };
@@ -60,10 +61,13 @@ opt_memory(const struct ingest_opts *o)
     return o->memory ? o->memory : MEMORY_DEFAULT;
 }
 
-/* What a thread's compression context takes, by level; zstd's own tables, rounded up. */
+/* What a thread's compression context takes, by level; zstd's own tables, rounded up. The levels that
+ * zstd_adapt turns to take no more than the default one has here. */
 static uint64_t
-thread_memory(int zstd_level)
+thread_memory(const struct ingest_opts *o)
 {
+    const int zstd_level = ingest_column_opts_level(o->column_opts, o->n_column_opts, o->zstd_level);
+
     return THREAD_MEMORY + (zstd_level > 12 ? 88ull << 20 : zstd_level > 6 ? 16ull << 20 : 0);
 }
 
@@ -72,6 +76,7 @@ encode_opts(const struct pipeline *p)
 {
     return (struct fmt_encode_opts){.zstd_level = p->opts->zstd_level,
                                     .zstd_adapt = p->opts->zstd_adapt,
+                                    .columns = p->column_opts,
                                     .page_bytes = p->opts->page_bytes};
 }
 
@@ -81,7 +86,7 @@ memory_needed(const struct pipeline *p, uint64_t raw_limit, unsigned n_threads, 
     const struct fmt_encode_opts encode = encode_opts(p);
 
     return (p->n_splits * GROUP_OPEN + (uint64_t)n_closed * GROUP_CLOSED) * raw_limit +
-           n_threads * thread_memory(p->opts->zstd_level) + READ_MEMORY +
+           n_threads * thread_memory(p->opts) + READ_MEMORY +
            (fmt_zdicts_wanted(&encode) ? TRAIN_MEMORY : 0);
 }
 
@@ -104,6 +109,19 @@ check_stop(void *arg, struct shard_error *err)
 
 /* ------------------------------------------------------------------------------------ stages */
 
+/* The level of the column of long files, asked for or not. */
+static int
+spool_level(const struct ingest_opts *o, const char *column)
+{
+    int level = o->zstd_level;
+
+    for (size_t i = 0; i < o->n_column_opts; i++)
+        if (o->column_opts[i].want.zstd_level != FMT_LEVEL_DEFAULT &&
+            strcmp(o->column_opts[i].column, column) == 0)
+            level = o->column_opts[i].want.zstd_level;
+    return level;
+}
+
 static int
 start_crew(struct pipeline *p, struct shard_error *err)
 {
@@ -121,10 +139,10 @@ start_crew(struct pipeline *p, struct shard_error *err)
         return r;
     cut.block_bytes = INGEST_BATCH_BYTES;
     cut.spool_dirfd = p->target.dirfd;
-    cut.spool_level = o->zstd_level;
     for (size_t i = 0; i < o->parse.n_renames; i++)
         if (strcmp(o->parse.renames[i].from, "content") == 0)
             cut.spool_column = o->parse.renames[i].to;
+    cut.spool_level = spool_level(o, cut.spool_column ? cut.spool_column : "content");
     cut.max_record = BASE_MIN(INGEST_RECORD_MAX, p->budget.limit / INGEST_RECORD_SHARE);
     for (size_t i = 0; i < o->files->count; i++)
         p->bytes_total += o->files->items[i].size;
@@ -218,12 +236,15 @@ start_sequencer(struct pipeline *p, struct shard_error *err)
     const struct ingest_opts *o = p->opts;
     const uint64_t raw_limit = o->group_bytes ? o->group_bytes
                                               : fmt_group_raw_limit(p->plan->schema.n_fields);
-    const struct fmt_encode_opts encode = encode_opts(p);
+    struct fmt_encode_opts encode;
     int r;
 
-    r = reserve_memory(p, raw_limit, err);
+    r = ingest_column_opts(&p->plan->schema, o->column_opts, o->n_column_opts, &p->column_opts, err);
+    if (r == 0)
+        r = reserve_memory(p, raw_limit, err);
     if (r == 0)
         r = make_lanes(p, raw_limit, err);
+    encode = encode_opts(p);
     if (r == 0)
         r = ingest_groups_open(&p->groups, &p->crew, p->target.dirfd, &encode,
                                o->shard_bytes ? o->shard_bytes : SHARD_DEFAULT, p->lanes,
@@ -399,6 +420,7 @@ free_stages(struct pipeline *p)
     ingest_crew_close(&p->crew);
     ingest_plan_free(p->plan);
     fmt_schema_done(&p->quarantine_schema);
+    free(p->column_opts);
     free(p->lanes);
     return true;
 }

@@ -4,6 +4,7 @@
 #define INGEST_INGEST_H
 
 #include "shardfmt/snapshot.h"
+#include "tools/ingest/column_opts.h"
 #include "tools/ingest/parse.h"
 
 enum ingest_on_bad { INGEST_QUARANTINE = 0, INGEST_SKIP, INGEST_ABORT };
@@ -28,6 +29,8 @@ struct ingest_opts {
     uint64_t max_bad_rows;
     int zstd_level;
     bool zstd_adapt;                /* struct fmt_encode_opts */
+    const struct ingest_column_opt *column_opts;
+    size_t n_column_opts;
     uint64_t group_bytes, shard_bytes; /* raw, stored; 0 = default */
     uint32_t page_bytes;
     uint64_t memory;                /* budget; 0 = 1 GiB */

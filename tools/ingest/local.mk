@@ -15,6 +15,7 @@ tools_ingest_libingest_la_SOURCES = \
 
 # The pipeline: blocks of records to a dataset.
 tools_ingest_libingest_la_SOURCES += \
+	tools/ingest/column_opts.c tools/ingest/column_opts.h \
 	tools/ingest/crew.c tools/ingest/crew.h \
 	tools/ingest/dedup.c tools/ingest/dedup.h \
 	tools/ingest/groups.c tools/ingest/groups.h \

@@ -12,11 +12,14 @@
 #include "shardfmt/snapshot.h"
 #include "tools/cli.h"
 #include "tools/ingest/target.h"
+#include "tools/shardtool/info_encodings.h"
 #include "tools/shardtool/shardtool.h"
 
-enum { OPT_JSON = 1 };
+enum { OPT_JSON = 1, OPT_ENCODINGS };
 
 static const struct cli_opt opts[] = {
+    {0, "encodings", NULL, "read all pages, and print how each column's are stored\nand what that saves",
+     OPT_ENCODINGS},
     {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
     {0},
 };
@@ -34,6 +37,7 @@ struct info {
     struct shard_dataset *ds;
     const struct fmt_snapshot *s;
     struct column *columns;
+    struct info_encodings *encodings; /* of each column; NULL: not wanted */
     uint64_t bytes, raw_bytes, rejected;
 };
 
@@ -55,7 +59,7 @@ add_footer(struct info *in, const struct fmt_footer *f)
 }
 
 static int
-collect(struct info *in, struct shard_error *err)
+collect(struct info *in, bool encodings, struct shard_error *err)
 {
     const int dirfd = fmt_dataset_dirfd(in->ds);
     int r;
@@ -64,6 +68,11 @@ collect(struct info *in, struct shard_error *err)
     in->columns = calloc(in->s->schema.n_fields + 1, sizeof(*in->columns));
     if (in->columns == NULL)
         return base_fail(err, -ENOMEM, "looking at columns");
+    if (encodings) {
+        in->encodings = calloc(in->s->schema.n_fields + 1, sizeof(*in->encodings));
+        if (in->encodings == NULL)
+            return base_fail(err, -ENOMEM, "looking at columns");
+    }
     for (uint32_t i = 0; i < in->s->n_shards; i++) {
         struct fmt_footer *f;
         int fd;
@@ -73,8 +82,12 @@ collect(struct info *in, struct shard_error *err)
         if (r < 0)
             return r;
         add_footer(in, f);
+        if (encodings)
+            r = info_encodings_add(in->encodings, f, fd, in->s->shards[i].path, err);
         fmt_footer_free(f);
         (void)close(fd);
+        if (r < 0)
+            return r;
     }
     for (uint32_t i = 0; i < in->s->n_rejects; i++)
         in->rejected += in->s->rejects[i].n_rows;
@@ -101,12 +114,16 @@ column_json(const struct info *in, uint32_t c)
     struct shard_field f = in->s->schema.fields[c];
     const struct column *col = &in->columns[c];
     char type[SHARD_TYPE_NAME_MAX];
+    json_t *obj;
 
     f.nullable = false; /* that is a field of its own */
-    return json_pack("{s:o, s:s, s:b, s:I, s:I, s:o}", "name", cli_json_text(f.name), "type",
+    obj = json_pack("{s:o, s:s, s:b, s:I, s:I, s:o}", "name", cli_json_text(f.name), "type",
                      shard_field_type_name(&f, type), "nullable",
                      in->s->schema.fields[c].nullable, "bytes", (json_int_t)col->bytes, "raw_bytes",
                      (json_int_t)col->raw_bytes, "encodings", encodings_json(col->encodings));
+    if (in->encodings)
+        json_object_set_new(obj, "stored", info_encodings_json(&in->encodings[c]));
+    return obj;
 }
 
 static int
@@ -181,7 +198,13 @@ print_people(const struct info *in)
     print_number("shards", in->s->n_shards);
     print_number("row groups", shard_dataset_n_groups(in->ds));
     printf("%-12s %s\n%-12s %s\n", "snapshot", shard_dataset_snapshot(in->ds), "fingerprint", print);
-    print_columns(in);
+    if (in->encodings == NULL) {
+        print_columns(in);
+        return;
+    }
+    info_encodings_print_head();
+    for (uint32_t c = 0; c < in->s->schema.n_fields; c++)
+        info_encodings_print(&in->encodings[c], in->s->schema.fields[c].name);
 }
 
 int
@@ -192,21 +215,23 @@ cmd_info(int argc, char **argv)
     const char *path;
     struct cli_args a;
     int id, status = CLI_OK;
+    bool encodings = false;
 
     cli_args_init(&a, &usage, argc, argv);
     while ((id = cli_args_next(&a)) > 0)
-        ;
+        encodings |= id == OPT_ENCODINGS;
     if (id < 0 || !cli_args_one(&a, "dataset", &path))
         return a.status;
     if (shard_dataset_open(path, &in.ds, &err) < 0)
         return cli_fail_err(CLI_FAILED, &err);
-    if (collect(&in, &err) < 0)
+    if (collect(&in, encodings, &err) < 0)
         status = cli_fail(CLI_FAILED, "%s: %s", path, err.text);
     else if (cli_json())
         status = print_json(&in);
     else
         print_people(&in);
     free(in.columns);
+    free(in.encodings);
     shard_dataset_close(in.ds);
     return status;
 }

@@ -20,7 +20,7 @@
 enum {
     OPT_OUTPUT = 1, OPT_FORMAT, OPT_INCLUDE, OPT_EXCLUDE, OPT_PATH_COLUMN, OPT_SCHEMA, OPT_COLUMNS,
     OPT_RENAME, OPT_MIN_LENGTH, OPT_SPLIT, OPT_SPLIT_NAME, OPT_SPLIT_KEY, OPT_DEDUP, OPT_DEDUP_KEY,
-    OPT_ON_BAD, OPT_MAX_BAD, OPT_CODEC, OPT_GROUP_BYTES, OPT_PAGE_BYTES, OPT_SHARD_BYTES,
+    OPT_ON_BAD, OPT_MAX_BAD, OPT_CODEC, OPT_ENCODING, OPT_GROUP_BYTES, OPT_PAGE_BYTES, OPT_SHARD_BYTES,
     OPT_DELIMITER, OPT_NO_HEADER, OPT_NO_ARCHIVES, OPT_MEMORY, OPT_JOBS, OPT_DRY_RUN, OPT_JSON,
     OPT_PROGRESS,
 };
@@ -50,7 +50,10 @@ static const struct cli_opt opts[] = {
      "quarantine; see 'shardtool rejects')", OPT_ON_BAD},
     {0, "max-bad", "N|N%", "publish nothing where more records are bad\n(default 1%, but at least 10 "
      "records)", OPT_MAX_BAD},
-    {0, "codec", "zstd:N|none", "compression (default zstd:3)", OPT_CODEC},
+    {0, "codec", "[COLUMN=]CODEC", "compression: zstd (level 3, and higher where it takes little\ntime; the "
+     "default), zstd:1 to zstd:19, none; of all\ncolumns, or of one; may be repeated", OPT_CODEC},
+    {0, "encoding", "COLUMN=NAME", "auto (what comes out smallest; the default), plain, rle,\ndict, for, "
+     "delta or bss for the values of that column;\nmay be repeated", OPT_ENCODING},
     {0, "row-group-bytes", "SIZE", "raw bytes at which a row group ends\n(default 64K x columns, from "
      "4M to 64M)", OPT_GROUP_BYTES},
     {0, "page-bytes", "SIZE", "raw bytes of a page (default 4M; 4K to 64K for random\naccess)",
@@ -313,21 +316,69 @@ arg_max_bad(struct cli_args *a, struct ingest_opts *o)
         o->max_bad = percent / 100;
 }
 
-static void
-arg_codec(struct cli_args *a, struct ingest_opts *o)
+/* One more thing that is asked for a column; NULL and a message where what stands before the last '=' is
+ * no name. *ret_rest: what stands behind it. */
+static struct ingest_column_opt *
+add_column_opt(struct cli_args *a, struct ingest_args *in, const char *form, const char **ret_rest)
 {
+    const char *eq = strrchr(a->value, '=');
+    struct ingest_column_opt *opt;
+
+    if (eq == NULL || eq == a->value) {
+        cli_arg_bad(a, "'%s' is not of the form %s", a->value, form);
+        return NULL;
+    }
+    ARRAY_MORE(in->column_opts, in->n_column_opts);
+    opt = &in->column_opts[in->n_column_opts++];
+    opt->column = xalloc(strndup(a->value, (size_t)(eq - a->value)));
+    opt->want = FMT_COLUMN_DEFAULT;
+    *ret_rest = eq + 1;
+    return opt;
+}
+
+static void
+arg_codec(struct cli_args *a, struct ingest_args *in)
+{
+    const bool of_column = strchr(a->value, '=') != NULL;
+    struct ingest_column_opt *opt = NULL;
+    const char *codec = a->value;
     struct shard_error err;
     uint64_t level = ZSTD_LEVEL;
+    bool adapt = false;
 
-    if (strcmp(a->value, "none") == 0)
+    if (of_column)
+        opt = add_column_opt(a, in, "COLUMN=CODEC", &codec);
+    if (of_column && opt == NULL)
+        return;
+    if (strcmp(codec, "none") == 0) {
         level = 0;
-    else if (strcmp(a->value, "zstd") != 0 &&
-             (strncmp(a->value, "zstd:", 5) != 0 ||
-              base_parse_u64(a->value + 5, "--codec", 1, ZSTD_MAX, &level, &err) < 0)) {
-        cli_arg_bad(a, "'%s' is neither none nor zstd:1 to zstd:%d", a->value, ZSTD_MAX);
+    } else if (strcmp(codec, "zstd") == 0) {
+        adapt = true;
+    } else if (strncmp(codec, "zstd:", 5) != 0 ||
+               base_parse_u64(codec + 5, "--codec", 1, ZSTD_MAX, &level, &err) < 0) {
+        cli_arg_bad(a, "'%s' is neither none nor zstd nor zstd:1 to zstd:%d", codec, ZSTD_MAX);
         return;
     }
-    o->zstd_level = (int)level;
+    if (opt) {
+        opt->want.zstd_level = (int)level;
+        opt->want.zstd_adapt = adapt;
+    } else {
+        in->opts.zstd_level = (int)level;
+        in->opts.zstd_adapt = adapt;
+    }
+}
+
+static void
+arg_encoding(struct cli_args *a, struct ingest_args *in)
+{
+    const char *name;
+    struct ingest_column_opt *opt = add_column_opt(a, in, "COLUMN=NAME", &name);
+    const int encoding = opt ? fmt_encoding_parse(name) : -1;
+
+    if (opt && encoding < 0)
+        cli_arg_bad(a, "'%s' is none of auto, plain, rle, dict, for, delta and bss", name);
+    else if (opt)
+        opt->want.encoding = (uint8_t)encoding;
 }
 
 static void
@@ -419,7 +470,8 @@ take_option(struct cli_args *a, struct ingest_args *in, int id)
     case OPT_DEDUP: case OPT_ON_BAD: arg_choice(a, o); break;
     case OPT_DEDUP_KEY: strings_split(a, &in->dedup_key); break;
     case OPT_MAX_BAD: arg_max_bad(a, o); break;
-    case OPT_CODEC: arg_codec(a, o); break;
+    case OPT_CODEC: arg_codec(a, in); break;
+    case OPT_ENCODING: arg_encoding(a, in); break;
     case OPT_GROUP_BYTES: arg_bytes(a, 1, 1u << 30, &o->group_bytes); break;
     case OPT_PAGE_BYTES: arg_page_bytes(a, o); break;
     case OPT_SHARD_BYTES: arg_bytes(a, 1, 1ull << 42, &o->shard_bytes); break;
@@ -472,12 +524,28 @@ note_size(struct ingest_args *in, const char *name, uint64_t v)
         note(in, name, "%" PRIu64, v);
 }
 
+static const char *
+codec_text(char ret[16], int level, bool adapt)
+{
+    if (level == 0 || adapt)
+        return level == 0 ? "none" : "zstd";
+    snprintf(ret, 16, "zstd:%d", level);
+    return ret;
+}
+
+static const char *
+encoding_text(unsigned encoding)
+{
+    return encoding == FMT_ENC_AUTO ? "auto" : fmt_encoding_name((enum fmt_encoding)encoding);
+}
+
 /* In a fixed order, defaults spelled out where they could change one day. */
 static void
 note_options(struct ingest_args *in)
 {
     static const char *const on_bads[] = {"quarantine", "skip", "abort"};
     const struct ingest_opts *o = &in->opts;
+    char text[16];
 
     note(in, "format", "%s", ingest_format_name(o->cut.format));
     note_list(in, "include", &in->include);
@@ -498,10 +566,16 @@ note_options(struct ingest_args *in)
     note(in, "dedup", "%s", o->dedup_exact ? "exact" : "none");
     note_list(in, "dedup-key", &in->dedup_key);
     note(in, "on-bad", "%s", on_bads[o->on_bad]);
-    if (o->zstd_level)
-        note(in, "codec", "zstd:%d", o->zstd_level);
-    else
-        note(in, "codec", "none");
+    note(in, "codec", "%s", codec_text(text, o->zstd_level, o->zstd_adapt));
+    for (size_t i = 0; i < in->n_column_opts; i++) {
+        const struct ingest_column_opt *c = &in->column_opts[i];
+
+        if (c->want.zstd_level != FMT_LEVEL_DEFAULT)
+            note(in, "codec", "%s=%s", c->column,
+                 codec_text(text, c->want.zstd_level, c->want.zstd_adapt));
+        else
+            note(in, "encoding", "%s=%s", c->column, encoding_text(c->want.encoding));
+    }
     note_size(in, "row-group-bytes", o->group_bytes);
     note_size(in, "page-bytes", o->page_bytes);
     note_size(in, "shard-bytes", o->shard_bytes);
@@ -538,6 +612,8 @@ link_up(struct ingest_args *in)
     o->parse.n_dedup_key = in->dedup_key.count;
     o->parse.split_key = in->split_key.items;
     o->parse.n_split_key = in->split_key.count;
+    o->column_opts = in->column_opts;
+    o->n_column_opts = in->n_column_opts;
     o->splits = in->splits;
     o->n_splits = in->n_splits;
     o->option_text = in->option_text.items;
@@ -609,6 +685,9 @@ ingest_args_done(struct ingest_args *in)
     }
     for (size_t i = 0; i < in->n_splits; i++)
         free(in->splits[i].name);
+    for (size_t i = 0; i < in->n_column_opts; i++)
+        free(in->column_opts[i].column);
+    free(in->column_opts);
     free(in->path_columns);
     free(in->min_lengths);
     free(in->renames);

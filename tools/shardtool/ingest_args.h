@@ -21,7 +21,8 @@ struct ingest_args {
     struct ingest_min_length *min_lengths;
     struct ingest_rename *renames;
     struct ingest_split *splits;
-    size_t n_path_columns, n_min_lengths, n_renames, n_splits;
+    struct ingest_column_opt *column_opts;
+    size_t n_path_columns, n_min_lengths, n_renames, n_splits, n_column_opts;
     struct strings path_column_text; /* as given, for option_text */
     enum base_progress_mode progress;
 };

@@ -8,7 +8,7 @@ tools_libcli_la_LIBADD = lib/libreport.la
 bin_PROGRAMS += shardtool
 shardtool_SOURCES = \
 	tools/shardtool/bench.c tools/shardtool/cat.c tools/shardtool/export.c tools/shardtool/get.c \
-	tools/shardtool/info.c \
+	tools/shardtool/info.c tools/shardtool/info_encodings.c tools/shardtool/info_encodings.h \
 	tools/shardtool/ingest.c tools/shardtool/ingest_args.c tools/shardtool/ingest_args.h \
 	tools/shardtool/main.c tools/shardtool/raw.c tools/shardtool/recover.c tools/shardtool/rejects.c \
 	tools/shardtool/rows.c \
