@@ -1,6 +1,6 @@
 # Benchmarks: scripts that anybody can run and no test does. The programs that they need are built by
 # hand (the scripts do).
-EXTRA_DIST += tests/bench/common.sh tests/bench/pairs.py
+EXTRA_DIST += tests/bench/common.sh tests/bench/all.sh tests/bench/pairs.py
 EXTRA_PROGRAMS =
 bench_libs = shardfmt/libfmt.la lib/libbase.la
 

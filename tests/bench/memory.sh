@@ -1,14 +1,14 @@
 #!/bin/sh
 # Peak resident set of writing (shardtool ingest) and reading (shardtool bench, the loader) tables of 1
-# to 10,000 columns against --memory, which may be exceeded by 32 MiB for the program itself: at the
-# smallest budget that is accepted, and at one between. Other commands have no budget: what they take
-# is printed.
+# to 10,000 columns, and values of 1 GB, against --memory, which may be exceeded by 32 MiB for the program
+# itself: at the smallest budget that is accepted, and at one between. Other commands have no budget:
+# what they take is printed, with a bar of 64 MiB for those that hand out large values.
 #
-#   sh tests/bench/memory.sh [MB-PER-TABLE]      default: 40
+#   sh tests/bench/memory.sh [MB-PER-TABLE [MB-PER-VALUE]]      default: 40, 1000
 set -eu
 me=memory
 . "$(dirname "$0")/common.sh"
-mb=${1:-40}
+mb=${1:-40} value=${2:-1000}
 need_data
 need_build shardtool tests/bench/make_table tests/bench/make_text
 scratch
@@ -18,11 +18,14 @@ scratch
 for columns in 100 1000 10000; do
     "$build/tests/bench/make_table" wide $columns $((mb * 1000000 / columns / 4)) >"$tmp/$columns.csv"
 done
-"$PYTHON" - "$build/shardtool" "$tmp" <<'END'
-import json, os, re, shutil, subprocess, sys
+mkdir "$tmp/value"
+{ head -c $((value * 500000)) /dev/urandom; head -c $((value * 500000)) /dev/zero; } >"$tmp/value/a.bin"
+echo short >"$tmp/value/b.txt"
+"$PYTHON" - "$build/shardtool" "$tmp" "$value" <<'END'
+import os, re, shutil, subprocess, sys
 from pairs import Verdicts
 
-tool, tmp = sys.argv[1:]
+tool, tmp, value = sys.argv[1:]
 v = Verdicts("memory")
 
 
@@ -32,7 +35,7 @@ def run(*args):
         p = subprocess.Popen([tool, *args], stdout=out, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(p.pid, 0)
     p.returncode = os.waitstatus_to_exitcode(status)
-    return p.returncode, usage.ru_maxrss / 1024, open(tmp + "/out").read(100000)
+    return p.returncode, usage.ru_maxrss / 1024, open(tmp + "/out", errors="replace").read(100000)
 
 
 def smallest(*args):
@@ -55,10 +58,8 @@ def over(what, budget, *args):
     v.bar("%s, --memory %dM, MiB resident" % (what, budget), [peak], most=budget + 32, form="%.0f")
 
 
-for name in ("1.txt", "8.csv", "100.csv", "1000.csv", "10000.csv"):
-    columns, ds = name.split(".")[0], tmp + "/ds"
-    what = "%s column%s" % (columns, "s" if columns != "1" else "")
-    ingest = ["ingest", "--progress", "never", "--dedup", "none", "-o", ds, tmp + "/" + name]
+def table(what, *inputs):
+    ingest = ["ingest", "--progress", "never", "--dedup", "none", "-o", ds, *inputs]
     low = smallest(*ingest)
     for budget in sorted({low, max(2 * low, 256)}):
         shutil.rmtree(ds, ignore_errors=True)
@@ -67,9 +68,22 @@ for name in ("1.txt", "8.csv", "100.csv", "1000.csv", "10000.csv"):
     low = smallest(*bench)
     for budget in sorted({low, max(2 * low, 256)}):
         over("loader, " + what, budget, *bench)
-    for verb in (["verify"], ["cat"]):
-        status, peak, text = run(*verb, ds)
-        print("    %s, %s: %.0f MiB" % (verb[0], what, peak))
+    for verb in ("verify", "cat"):
+        status, peak, text = run(verb, ds)
+        print("    %s, %s: %.0f MiB" % (verb, what, peak), flush=True)
+
+
+ds = tmp + "/ds"
+table("1 column", tmp + "/1.txt")
+for n in ("8", "100", "1000", "10000"):
     shutil.rmtree(ds)
+    table(n + " columns", tmp + "/" + n + ".csv")
+shutil.rmtree(ds)
+table("a value of %s MB" % value, "--format", "files", tmp + "/value")
+for verb in (["get", "--raw", "content", ds, "0"], ["verify", "--decode", ds]):
+    status, peak, text = run(*verb)
+    if status:
+        raise SystemExit("memory: %s: %s" % (verb, text))
+    v.bar("%s, a value of %s MB, MiB resident" % (verb[0], value), [peak], most=64, form="%.0f")
 sys.exit(v.status())
 END

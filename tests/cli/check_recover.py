@@ -12,6 +12,7 @@ import sys
 from util import TOOL, ingest, main, tool, tool_json, tree, write
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from shardline_reader import Shard  # noqa: E402
 
 N = 3000
 
@@ -223,6 +224,24 @@ def test_whole_row_groups_of_a_damaged_shard_are_kept(tmp):
     assert again["rows_lost"] == r["rows_lost"] and cat(ds) == rows()[:first] + rows()[end:]
     [gap] = again["lost"]
     assert (gap["row_first"], gap["row_last"] + 1, gap["rows_of"]) == (first, end, "split")
+
+
+def test_row_groups_with_a_dictionary_are_kept(tmp):
+    """Random words of a fixed list in small pages: codec 2, whose dictionary stands in the footer."""
+    rng = random.Random(13)
+    words = ["%x" % rng.getrandbits(40) for _ in range(2000)]
+    lines = [" ".join(rng.choice(words) for _ in range(12)) for _ in range(20000)]
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, write(os.path.join(tmp, "x.txt"), "\n".join(lines) + "\n"), "--page-bytes", "4K",
+           "--row-group-bytes", "300K")
+    [shard] = files(ds, "shards/")
+    assert Shard(os.path.join(ds, shard)).dicts[0] is not None
+    damage(ds, shard, os.path.getsize(os.path.join(ds, shard)) // 2)
+    [e] = tool_json("verify", ds, status=4)["errors"]
+    r = recover(ds, 4)
+    first, end = r["lost"][0]["row_first"], r["lost"][0]["row_last"] + 1
+    assert len(r["lost"]) == 1 and first <= e["row_first"] < end and 0 < first < end < len(lines), r
+    assert [x["text"] for x in cat(ds)] == lines[:first] + lines[end:]
 
 
 def test_without_a_root_gaps_are_named(tmp):
