@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "shardfmt/lengths.h"
 #include "tests/fmt_util.h"
 #include "tests/golden_util.h"
 #include "tests/shard_util.h"
@@ -20,6 +21,18 @@ static void
 must_ok(int r)
 {
     ck_assert_msg(r == 0, "%d: %s", r, err.text);
+}
+
+/* Lengths of the rows of a in b, null where they are. */
+static void
+check_lengths(const struct shard_array *a, const struct shard_array *b)
+{
+    ck_assert_uint_eq(a->n_rows, b->n_rows);
+    for (uint64_t i = 0; i < a->n_rows; i++) {
+        ck_assert_int_eq(fmt_array_is_null(a, i), fmt_array_is_null(b, i));
+        ck_assert_uint_eq(((const uint32_t *)b->values)[i],
+                          (uint32_t)(a->offsets[i + 1] - a->offsets[i]));
+    }
 }
 
 /* a holds the rows from row0 on that f should have. */
@@ -56,10 +69,11 @@ START_TEST(test_files_hold_what_the_formula_says)
 {
     const struct golden_file *f = &golden_files[_i];
     struct base_codec *codec;
-    struct fmt_decoded *d;
+    struct fmt_decoded *d, *d2;
+    const struct fmt_page *page;
     struct fmt_footer *footer;
     struct base_buf file = {0};
-    struct shard_array a;
+    struct shard_array a, lengths;
     uint64_t row0 = 0;
     char path[512];
 
@@ -68,6 +82,7 @@ START_TEST(test_files_hold_what_the_formula_says)
     must_ok(shard_util_load(file.data, file.len, 0, &footer, &err));
     must_ok(base_codec_new(&codec));
     must_ok(fmt_decoded_new(&d));
+    must_ok(fmt_decoded_new(&d2));
     check_schema(f, &footer->schema);
     ck_assert_uint_eq(footer->n_groups, f->n_groups);
     for (uint32_t g = 0; g < f->n_groups; row0 += f->group_rows[g++]) {
@@ -76,9 +91,16 @@ START_TEST(test_files_hold_what_the_formula_says)
             must_ok(shard_util_decode(footer, &file, g, c, codec, d, &a, &err));
             ck_assert_uint_eq(a.n_rows, f->group_rows[g]);
             check_values(f->name, &footer->schema.fields[c], &a, row0);
+            page = fmt_lengths_find(footer, g, c);
+            if (page) {
+                must_ok(fmt_lengths_decode(footer, g, c, file.data + page->off, codec, f->name, d2,
+                                           &lengths, &err));
+                check_lengths(&a, &lengths);
+            }
         }
     }
     fmt_decoded_free(d);
+    fmt_decoded_free(d2);
     base_codec_free(codec);
     fmt_footer_free(footer);
     base_buf_done(&file);

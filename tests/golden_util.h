@@ -7,11 +7,12 @@
  *   mix(z):        the finaliser of splitmix64
  *   H(name, a, b): mix(FNV-1a-64(name) + a * 0x9E3779B97F4A7C15 + b * 0xC2B2AE3D27D4EB4F)
  *   number i       of a column: golden_number()
- *   row r          has number r; a tensor, or a list of n elements, numbers r, r + 1, ...
+ *   row r          has number r; a tensor, or a list of n elements, numbers r, r + 1, ... (32 r, ...
+ *                  in "even" columns)
  *   n              golden_length(); indices of sparse vectors: golden_index()
  *   string i       golden_text() of number i
- *   null           where the column can be and H(name, r, 1) % 8 is below 5 (or, in "constant" columns, r
- *                  is below 1,024)
+ *   null           where the column can be and H(name, r, 1) % 8 is below 5 (in "even" columns: % 64 is
+ *                  0; in "constant" ones also where r is below 1,024)
  *
  * "large" columns, whose values stand out of line, and "tiny" ones have values of their own. */
 #ifndef TESTS_GOLDEN_UTIL_H
@@ -23,7 +24,7 @@
 
 struct golden_file {
     const char *name;
-    const char *columns; /* which: "numbers", "others", "pages", "large", "tiny" */
+    const char *columns; /* which: "numbers", "others", "pages", "index", "large", "tiny" */
     bool nullable;
     int zstd_level;
     uint32_t page_bytes;

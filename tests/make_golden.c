@@ -219,6 +219,7 @@ make_dataset(int dirfd)
         must(&m, fmt_publish(dirfd, i - 1, &s, &m.err));
         fmt_snapshot_done(&s);
         must(&m, fmt_snapshot_load(dirfd, i, &s, &m.err));
+        must(&m, fmt_snapshot_load_stats(dirfd, &s, &m.err));
         s.fingerprint = (struct base_hash128){0, 0};
     }
     fmt_snapshot_done(&s);

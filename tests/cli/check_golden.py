@@ -30,6 +30,8 @@ FILES = {
     "pages-none": ("pages", ROWS, {0}, True),
     "pages-zdict": ("pages", ROWS, {0, 1, 2}, False),
     "pages-zdict-nullable": ("pages", ROWS, {0, 1, 2}, True),
+    "index-none": ("index", ROWS, {0}, False),
+    "index-zstd-nullable": ("index", ROWS, {0}, True),  # noise
     "large-zstd-nullable": ("large", [3, 3], {0, 1}, True),
     "empty": ("numbers", [], set(), True),
     "tiny": ("tiny", [3], {0}, True),
@@ -86,6 +88,8 @@ class Column:
             return self.hash(i // 300, 0)
         if shape == "dict":
             return self.hash(h % 7, 1)
+        if shape == "even":
+            return self.hash(i, 4)
         if shape == "words":
             return self.hash(h % 400, 1)
         if shape == "for":
@@ -111,6 +115,8 @@ class Column:
         if self.shape == "long" and row % 1024 < len(ROWS):
             return ROWS[row % 1024]
         h = self.hash(row, 2)
+        if self.shape == "even":
+            return 24
         return number >> 32 & 15 if text else 0 if h % 16 else 1 + h // 16 % 3
 
     def text(self, row):
@@ -125,6 +131,8 @@ class Column:
     def is_null(self, row):
         if self.shape == "large":
             return self.nullable and row == 1
+        if self.shape == "even":
+            return self.nullable and self.hash(row, 1) % 64 == 0
         return self.nullable and (self.hash(row, 1) % 8 < 5 or (self.shape == "constant" and row < 1024))
 
     def large(self, row):
@@ -158,7 +166,8 @@ class Column:
         n = self.length(row, 0, False)
         if self.elem == "string":
             return [self.text(row + k) for k in range(n)]
-        numbers = [self.number(row + k) for k in range(n)]
+        first = 32 * row if self.shape == "even" else row
+        numbers = [self.number(first + k) for k in range(n)]
         if self.kind == "list":
             return numbers
         at, out = -1, []
@@ -275,6 +284,13 @@ def test_large_values_are_out_of_line(_tmp):
                    if reader.OVERFLOW in by_role)
         want = {"tensor": 5, "sparse": 1, "list": 3 if f.elem == reader.STRING else 2}
         assert rows == want.get(NAMES[f.type], 2), (f.name, rows)
+
+
+def test_there_are_length_indices(_tmp):
+    """Shard.column() compares them with the values."""
+    for name in "index-none", "index-zstd-nullable":
+        shard = Shard(os.path.join(GOLDEN, name + ".shard"))
+        assert [len(g.lengths) for g in shard.groups] == [0, 0, 1, 1, 1], name
 
 
 def test_dataset(_tmp):
