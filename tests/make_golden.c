@@ -71,7 +71,8 @@ maker_init(struct maker *m, const struct golden_file *f)
     must(m, m->cols && m->arrays ? 0 : -ENOMEM);
     for (uint32_t c = 0; c < m->schema.n_fields; c++) {
         fmt_column_init_field(&m->cols[c], &m->schema.fields[c]);
-        m->columns[c] = (struct fmt_column_opts){FMT_LEVEL_DEFAULT, encodings[c]};
+        m->columns[c] = (struct fmt_column_opts){
+            .zstd_level = FMT_LEVEL_DEFAULT, .encoding = encodings[c]};
     }
     free(encodings);
     m->opts = (struct fmt_encode_opts){
