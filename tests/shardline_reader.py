@@ -4,12 +4,10 @@ with the C. Plain rather than fast; it reads files whole, and checks a hash befo
 
     shardline_reader.py SHARD...     every row as a JSON list; null is null, binary is hex
     shardline_reader.py DATASET...   the snapshot's name, its rows and splits; every byte is checked
-
 Needs Debian's python3-zstandard and python3-xxhash."""
 import json, math, os, re, struct, sys  # noqa: E401
 from collections import namedtuple
 from itertools import accumulate, islice
-
 import zstandard
 from xxhash import xxh3_64_intdigest as hash64, xxh3_128_digest as hash128
 
@@ -34,7 +32,6 @@ Unsupported = type("Unsupported", (Exception,), {})  # EUNSUPPORTED
 def check(ok, what, error=Damaged):
     if not ok:
         raise error(what)
-
 def known(ok, what):
     check(ok, what, Unsupported)
 
@@ -60,28 +57,24 @@ def unpack(data, number, n):
         values = struct.unpack("<%df" % n, struct.pack("<%dI" % n, *(v << 16 for v in values)))
     return list(values)
 
-def integers(data, width, signed):
-    """Integers of any width, 3 bytes, say."""
+def integers(data, width, signed):  # integers of any width, 3 bytes, say
     return [int.from_bytes(data[i:i + width], "little", signed=signed)
             for i in range(0, len(data), width)]
-
 def wrap(v, size, signed):
     v %= 1 << 8 * size
     return v - (1 << 8 * size) if signed and v >> 8 * size - 1 else v
 
 # ---- streams (chapter 6)
-
 def bits_of(data, n, width):
     whole, mask = int.from_bytes(data, "little"), (1 << width) - 1
     check(len(data) == (n * width + 7) // 8 and whole >> n * width == 0, "bits behind the last one")
     return [whole >> i * width & mask for i in range(n)]
 
 def whole_block(data, width):
-    n_lanes, size = (32, 4) if width <= 32 else (16, 8)
+    n, size = (32, 4) if width <= 32 else (16, 8)
     words, mask = integers(data, size, False), (1 << width) - 1
-    lanes = [sum(w << 8 * size * k for k, w in enumerate(words[lane::n_lanes]))
-             for lane in range(n_lanes)]
-    return [lanes[i % n_lanes] >> i // n_lanes * width & mask for i in range(1024)]
+    lanes = [sum(w << 8 * size * k for k, w in enumerate(words[lane::n])) for lane in range(n)]
+    return [lanes[i % n] >> i // n * width & mask for i in range(1024)]
 
 def frame_of_reference(data, count, size, signed):
     n_blocks = (count + 1023) // 1024
@@ -98,8 +91,7 @@ def frame_of_reference(data, count, size, signed):
     return values
 
 class Stream(namedtuple("Stream", "encoding size count data")):
-    def numbers(self, number, n):
-        """Its n values, which are of this type; not DICT."""
+    def numbers(self, number, n):  # its n values, which are of this type; not DICT
         enc, size, count, data = self
         check(count == n, "count of a stream")
         full, is_int, signed = SIZE[number], number < FLOAT16, number <= INT64
@@ -125,22 +117,18 @@ class Stream(namedtuple("Stream", "encoding size count data")):
             data = bytes(data[p * count + i] for i in range(count) for p in range(size))
         check(len(data) == count * size, "length of a stream")
         return integers(data, size, signed) if is_int else unpack(data, number, count)
-
     def bits(self, count):
         check(self.size == 0 and self.count == count, "size of a bitmap")
         known(self.encoding in (PLAIN, CONST), "encoding of a bitmap")
         if self.encoding == PLAIN:
             return bits_of(self.data, count, 1)
-        check(self.data in (b"\0", b"\1"), "a constant bit")
-        return list(self.data) * count
-
+        return bits_of(self.data, 1, 1) * count
     def bytes(self, size=1):
         known(self.encoding == PLAIN, "encoding of bytes")
         check(self.size == size and size * self.count == len(self.data), "count of bytes")
         return self.data
 
 # ---- pages (chapters 5 and 7)
-
 class PageReader:
     def __init__(self, raw, page, field):
         self.f, self.page, self.streams = field, page, {}
@@ -158,32 +146,25 @@ class PageReader:
             at, last = start + length, role
         check(at == len(raw), "the end of a page")
         self.check_roles()
-
     def check_roles(self):
         f, main = self.f, BYTES if self.f.is_text else VALUES
         by_dict = main in self.streams and self.streams[main].encoding == DICT
-        need = ([] if self.outside else [main]) + [LENGTHS] * f.is_list
+        need = [LENGTHS] * f.is_list + [INDICES] * (f.type == SPARSE) + [main] * (not self.outside)
         if by_dict:
-            need += [CODES] + ([DICT_LENGTHS, DICT_BYTES] if f.is_text else [DICT_VALUES])
+            need += [CODES, DICT_LENGTHS, DICT_BYTES] if f.is_text else [CODES, DICT_VALUES]
         elif f.is_text:
             need.append(ELEM_LENGTHS if f.is_list else LENGTHS)
-        need += [INDICES] * (f.type == SPARSE)
         large = (self.outside or f.is_list or f.is_text) and not (by_dict and f.is_text)
-        have = set(self.streams) - {VALIDITY} - ({OVERFLOW} if large else set())
-        check(have == set(need), "streams of a page")
-
-    def elements(self, count):
-        """Strings, as bytes, or numbers; by themselves or by a dictionary."""
+        more = {VALIDITY, OVERFLOW} if large else {VALIDITY}
+        check(set(need) == set(self.streams) - more, "streams of a page")
+    def elements(self, count):  # strings, as bytes, or numbers; by themselves or by a dictionary
         f, streams, s = self.f, self.streams, self.streams[BYTES if self.f.is_text else VALUES]
         if s.encoding == DICT:
             check(s.size == (1 if f.is_text else SIZE[f.number]) and not s.data, "a dictionary")
-            if f.is_text:
-                lengths = streams[DICT_LENGTHS]
-                entries = cut(streams[DICT_BYTES].bytes(), lengths.numbers(UINT32, lengths.count))
-                check(len(entries) <= count, "entries of a dictionary")
-            else:
-                d = streams[DICT_VALUES]
-                entries = unpack(d.bytes(s.size), f.number, d.count)
+            d, n = streams[DICT_BYTES if f.is_text else DICT_VALUES], streams.get(DICT_LENGTHS)
+            entries = (cut(d.bytes(), n.numbers(UINT32, n.count)) if f.is_text else
+                       unpack(d.bytes(s.size), f.number, d.count))
+            check(not f.is_text or len(entries) <= count, "entries of a dictionary")
             codes = streams[CODES].numbers(UINT32, count)
             check(all(c < len(entries) for c in codes), "a code past the dictionary")
             values = [entries[c] for c in codes]
@@ -194,9 +175,7 @@ class PageReader:
             values = s.numbers(f.number, count)
         check(s.count == (sum(map(len, values)) if f.is_text else count), "count of values")
         return values
-
-    def rows(self, pieces):
-        """All rows, None where null. pieces: the raw pieces of the row group."""
+    def rows(self, pieces):  # all rows, None where null. pieces: the raw pieces of the row group
         f, n, valid = self.f, self.page.n_rows, [1] * self.page.n_rows
         if VALIDITY in self.streams:
             check(f.nullable, "nulls in a column that has none")
@@ -208,7 +187,6 @@ class PageReader:
             present = [r.decode() if f.type == STRING else [s.decode() for s in r] for r in present]
         following = iter(present)
         return [next(following) if v else None for v in valid]
-
     def data_len(self, present):
         f, unit = self.f, SIZE[self.f.number] if self.f.number else 1
         if not f.is_list and not f.is_text:
@@ -216,15 +194,12 @@ class PageReader:
         if f.elem == STRING:
             present = [b"".join([*r, bytes(4 * len(r))]) for r in present]
         return 4 * self.page.n_rows + sum(map(len, present)) * (unit + 4 * (f.type == SPARSE))
-
-    def present(self, large):
-        """The rows that are not null. large: for each its out-of-line bytes, or None."""
+    def present(self, large):  # rows that are not null; large: their out-of-line bytes, or None
         f, n, streams = self.f, len(large), self.streams
         if f.type == BOOL:
             return [bool(b) for b in streams[VALUES].bits(n)]
-        lengths = [0 if self.outside else f.width] * n
-        if f.is_list:
-            lengths = streams[LENGTHS].numbers(UINT32, n)
+        each = 0 if self.outside else f.width
+        lengths = streams[LENGTHS].numbers(UINT32, n) if f.is_list else [each] * n
         here = [0 if d is not None and f.elem == STRING else k for k, d in zip(lengths, large)]
         check(not self.outside or None not in large, "a large tensor that is not out of line")
         values = [] if self.outside else self.elements(sum(here))
@@ -235,12 +210,9 @@ class PageReader:
             if d is not None:
                 check(not rows[i], "a row with two values")
                 rows[i] = self.large(d, lengths[i])
-        if f.type == SPARSE:
-            check(all(a[0] < b[0] for r in rows for a, b in zip(r, r[1:])), "order of indices")
+        check(f.type != SPARSE or all(a[0] < b[0] for r in rows for a, b in zip(r, r[1:])), "order")
         return rows
-
-    def large_values(self, pieces, valid):
-        """Bytes of the out-of-line values, by row."""
+    def large_values(self, pieces, valid):  # bytes of the out-of-line values, by row
         s, out, last = self.streams.get(OVERFLOW, Stream(PLAIN, 24, 0, b"")), {}, -1
         for row, first, n_bytes, n, reserved in struct.iter_unpack("<IIQII", s.bytes(24)):
             known(reserved == 0, "an out-of-line value")
@@ -248,7 +220,6 @@ class PageReader:
             out[row], last = b"".join(pieces[first:first + n]), row
             check(len(out[row]) == n_bytes, "bytes of an out-of-line value")
         return out
-
     def large(self, data, n_strings):
         f = self.f
         if f.elem == STRING:
@@ -260,7 +231,6 @@ class PageReader:
         return list(zip(unpack(data[:4 * n], UINT32, n), values)) if f.type == SPARSE else values
 
 # ---- files (chapters 2 and 3)
-
 class Shard:
     def __init__(self, source):
         self.data = data = source if isinstance(source, bytes) else open(source, "rb").read()
@@ -276,7 +246,6 @@ class Shard:
         check(data[:64] == header + struct.pack("<Q", hash64(header, 0)), "the header")
         self.hash = hash128(data[:64] + data[off:], 0)[::-1]
         self.parse(data[off:-64] if stored_len == raw_len else unzstd(data[off:-64], raw_len))
-
     def parse(self, footer):
         (n_sections, n_columns, n_groups, n_pages, n_pieces, reserved,
          self.n_rows) = struct.unpack_from("<6IQ", footer)
@@ -286,19 +255,19 @@ class Shard:
             check(number not in self.sections, "a section that stands twice")
             self.sections[number], at = footer[at:at + length], at + length
         known(reserved == 0, "the footer")
+        self.foreign = max(self.sections) > INDEX  # what we do not know may have bytes of its own
         check(at == len(footer) and {SCHEMA, GROUPS, PAGES, CHUNKS} <= set(self.sections), "footer")
         schema = self.sections[SCHEMA]
         entries = list(struct.iter_unpack("<BBBBIII", schema[:16 * n_columns]))
         parts = cut(schema[16 * n_columns:], [e[5] for e in entries] + [e[6] for e in entries])
-        names, params = parts[:n_columns], parts[n_columns:]
-        check(len(set(names)) == n_columns and all(e[0] for e in entries), "columns")
-        self.fields = list(map(parse_field, entries, names, params))
+        check(len(set(parts[:n_columns])) == n_columns and all(e[0] for e in entries), "columns")
+        self.fields = list(map(parse_field, entries, parts, parts[n_columns:]))
         self.stats = self.table(STATS, n_groups * n_columns, "QQQI", "16s", "16s")
         self.chunks = iter(self.table(CHUNKS, n_groups * n_columns, "I"))
         self.pieces = iter(self.table(PIECES, n_pieces, "IIIQ"))
         self.pages = iter(self.table(PAGES, n_pages, "IIIQIQ"))
-        n_lengths = len(self.sections.get(INDEX, b"")) // 24
-        self.lengths = {e[0]: e[1:] for e in self.table(INDEX, n_lengths, "IIIIQ")}
+        indices = self.table(INDEX, len(self.sections.get(INDEX, b"")) // 24, "IIIIQ")
+        self.lengths = {e[0]: e[1:] for e in indices}
         zdicts = self.sections.get(ZDICTS, bytes(4 * n_columns))
         dicts = cut(zdicts[4 * n_columns:], integers(zdicts[:4 * n_columns], 4, False))
         self.dicts = [zstandard.ZstdCompressionDict(d) if d else None for d in dicts]
@@ -307,9 +276,7 @@ class Shard:
         self.skip(self.footer_off)
         check(len(self.groups) == n_groups and sum(g.n_rows for g in self.groups) == self.n_rows and
               not list(self.pages) + list(self.pieces), "row groups")
-
-    def table(self, section, n, letters, *more):
-        """The entries of a section, if it is there."""
+    def table(self, section, n, letters, *more):  # the entries of a section, if it is there
         data, at, columns = self.sections.get(section), 0, []
         for letter in [*letters, *more] if data is not None else []:
             size = n * struct.calcsize("<" + letter)
@@ -317,47 +284,40 @@ class Shard:
             at += size
         check(at == len(data or b""), "length of a section")
         return list(zip(*columns))
-
     def skip(self, to):
-        check(self.end <= to and not any(self.data[self.end:to]), "bytes between pages")
+        zeros = self.foreign or not any(self.data[self.end:to])
+        check(self.end <= to and zeros, "bytes between pages")
         self.end = to
-
-    def page(self, stored_len, raw_len, n_rows, data_len, kind, hash_):
-        """The page, piece or length index that comes next."""
+    def next_page(self, stored_len, raw_len, n_rows, data_len, kind, hash_):
         self.skip(self.end if kind & 255 else self.end + -self.end % 64)
         check(stored_len <= min(raw_len, self.footer_off - self.end) and raw_len <= 8 << 20, "page")
         self.end += stored_len
         return Page(self.end - stored_len, stored_len, raw_len, n_rows, data_len, kind, hash_)
-
     def group(self, chunk, off, n_rows, n_pieces):
         check(off % 64 == 0, "place of a row group")
         self.skip(off)
-        pieces = [self.page(*p[:2], 0, 0, *p[2:]) for p in islice(self.pieces, n_pieces)]
-        columns = [[self.page(*p) for p in islice(self.pages, *next(self.chunks))]
-                   for _ in self.fields]
-        check(len(pieces) == n_pieces and
-              all(sum(p.n_rows for p in c) == n_rows for c in columns), "rows of a chunk")
+        pieces = [self.next_page(*p[:2], 0, 0, *p[2:]) for p in islice(self.pieces, n_pieces)]
+        sizes = list(islice(self.chunks, len(self.fields)))
+        columns = [[self.next_page(*p) for p in islice(self.pages, n)] for n, in sizes]
+        check(len(pieces) == n_pieces, "pieces of a row group")
+        check(all(sum(p.n_rows for p in c) == n_rows for c in columns), "rows of a chunk")
         places = [(c, self.lengths.get(chunk + c)) for c in range(len(columns))]
-        return Group(n_rows, pieces, columns, {
-            c: self.page(*p[:2], n_rows, 4 * n_rows, *p[2:]) for c, p in places if p})
-
-    def raw(self, page, dictionary=None):
-        """The raw bytes of a page, piece or length index, verified."""
+        lengths = {c: self.next_page(*p[:2], n_rows, 4 * n_rows, *p[2:]) for c, p in places if p}
+        return Group(n_rows, pieces, columns, lengths)
+    def raw(self, page, dictionary=None):  # the verified raw bytes of a page, piece or length index
         stored = self.data[page.off:page.off + page.stored_len]
         check(hash64(stored, page.off) == page.hash, "hash at byte %d" % page.off)
         known(page.kind <= 2, "codec of a page")
         check(page.kind != 2 or dictionary, "a zstd dictionary that is not there")
         check(page.kind or page.stored_len == page.raw_len, "length of a page")
-        dictionary = dictionary if page.kind == 2 else None
-        return unzstd(stored, page.raw_len, dictionary) if page.kind else stored
-
-    def column(self, c):
-        """All values of column c."""
+        zdict = dictionary if page.kind == 2 else None
+        return unzstd(stored, page.raw_len, zdict) if page.kind else stored
+    def column(self, c):  # all values of column c
         known(self.fields[c].type, "type of the column " + self.fields[c].name)
         values = []
         for group in self.groups:
-            pages = [PageReader(self.raw(p, self.dicts[c]), p, self.fields[c])
-                     for p in group.columns[c]]
+            field, zdict = self.fields[c], self.dicts[c]
+            pages = [PageReader(self.raw(p, zdict), p, field) for p in group.columns[c]]
             large = any(OVERFLOW in p.streams for p in pages)
             pieces = [self.raw(p) for p in group.pieces] if large else []
             rows = [r for p in pages for r in p.rows(pieces)]
@@ -366,7 +326,6 @@ class Shard:
                 check(index.rows([]) == [r if r is None else len(r) for r in rows], "length index")
             values += rows
         return values
-
     def rows(self):
         return zip(*(self.column(c) for c in range(len(self.fields))))
 
@@ -387,13 +346,11 @@ def parse_field(entry, name, params):
                  STRING in (kind, elem) or kind == BINARY, kind in (LIST, SPARSE))
 
 # ---- datasets (chapters 11 to 17)
-
 ROOT = "kind:16:0 name:16:0 number:9:0 bytes:9:0 hash:17:0 text:16:0"
 SEGMENT = ("path:16:0 split:16:0 rows:9:0 file_bytes:9:0 raw_bytes:9:0 footer_bytes:8:0 hash:17:0 "
            "group_rows:24:8 stats:17:0")
 
-def table(path, columns):
-    """A restricted file: its rows as tuples of that name, and the shard."""
+def table(path, columns):  # A restricted file: its rows as tuples of that name, and the shard
     shard = Shard(path)
     fields = shard.fields[:columns.count(" ") + 1]  # any more are of a newer version
     check(" ".join("%s:%d:%d" % f[:3] for f in fields) == columns and not shard.stats and
@@ -415,17 +372,14 @@ class Dataset:
         found = dict.fromkeys(self.splits, 0)
         for fact in (f for f in facts if f.kind == "segment"):
             entries, segment = table(os.path.join(path, fact.name), SEGMENT)
-            name = "segments/%s.seg" % segment.hash[::-1].hex()
-            n_rows = sum(e.rows for e in entries)
-            check(fact[1:5] == (name, n_rows, len(segment.data), segment.hash), fact.name)
+            name, n = "segments/%s.seg" % segment.hash[::-1].hex(), sum(e.rows for e in entries)
+            check(fact[1:5] == (name, n, len(segment.data), segment.hash), fact.name)
             for e in entries:
                 check(re.fullmatch(r"shards/[\w-][\w.-]*", e.path, re.ASCII), "path of a shard")
                 found[e.split] += e.rows
             self.entries += entries
         check(found == self.splits, "rows of splits")
-
-    def shards(self):
-        """Every shard with its entry; one at a time."""
+    def shards(self):  # every shard with its entry; one at a time
         columns = [(f.name, f.text[-1:] == "?", f.number) for f in self.facts if f.kind == "column"]
         for e in self.entries:
             s = Shard(os.path.join(self.path, e.path))
@@ -439,8 +393,8 @@ if __name__ == "__main__":
     for arg in sys.argv[1:]:
         if os.path.isdir(arg):
             ds = Dataset(arg)
-            n = sum(len(list(shard.rows())) for _, shard in ds.shards())
-            print(ds.snapshot, n, *("%s=%d" % split for split in ds.splits.items()))
+            print(ds.snapshot, sum(len(list(s.rows())) for _, s in ds.shards()),
+                  *("%s=%d" % split for split in ds.splits.items()))
         else:
             for row in Shard(arg).rows():
                 print(json.dumps(row, default=lambda b: b.hex()))

@@ -304,6 +304,25 @@ def test_dataset(_tmp):
     assert row0 == 48 and len(ds.entries) == 3
 
 
+def test_the_reader_sees_every_flipped_bit(_tmp):
+    """Every byte of a shard is under a hash, or has to be zero, or to be what another one says."""
+    with open(os.path.join(GOLDEN, "tiny.shard"), "rb") as f:
+        data = f.read()
+    for at in range(len(data)):
+        broken = data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1:]
+        try:
+            list(Shard(broken).rows())
+        except (Damaged, Unsupported):
+            continue
+        raise AssertionError("byte %d" % at)
+
+
+def test_the_reader_is_small(_tmp):
+    with open(os.path.join(TOP, "tests", "shardline_reader.py")) as f:
+        lines = f.read().splitlines()
+    assert len(lines) <= 400 and max(map(len, lines)) <= 100, len(lines)
+
+
 def test_all_files_are_distributed(_tmp):
     """Every file in tests/golden/ is one of files.mk, by which EXTRA_DIST has it, and the other way."""
     with open(os.path.join(GOLDEN, "files.mk")) as f:
