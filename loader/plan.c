@@ -23,6 +23,7 @@
 #define UNIT_STEPS_MAX  32u
 #define SHARDS_EXACT    8u                   /* so many footers may be read while planning */
 #define LONGEST_TOGETHER 4u                  /* of the longest rows of a split, in a step of average ones */
+#define PARTITIONS_MAX  65536u               /* each has windows open, and these are no row groups */
 #define ROWS_PER_STEP_MAX (UINT64_C(1) << 31)
 
 /* ------------------------------------------------------------------------ split and columns */
@@ -165,6 +166,9 @@ plan_shape(struct shard_loader *l, const struct shard_loader_opts *o, struct sha
         return base_say(err, -EINVAL, "a batch of %" PRIu32 " rows cannot be cut into %" PRIu32
                         " equal partitions: make the batch size a multiple of the partitions",
                         p->batch_size, p->partitions);
+    if (p->partitions > PARTITIONS_MAX)
+        return base_say(err, -EINVAL, "%" PRIu32 " partitions: at most %u", p->partitions,
+                        PARTITIONS_MAX);
     if (o->rank >= n_ranks)
         return base_say(err, -EINVAL, "rank %" PRIu32 " of %" PRIu32 " (ranks count from 0)",
                         o->rank, n_ranks);

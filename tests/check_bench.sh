@@ -6,7 +6,7 @@ set -eu
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/shardline-bench.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 exec "$PYTHON" - "$SHARDTOOL" "$tmp" <<'END'
-import json, random, subprocess, sys
+import json, random, signal, subprocess, sys
 
 tool, tmp = sys.argv[1:]
 rng = random.Random(5)
@@ -77,6 +77,15 @@ assert quiet["content_hash"] is None and quiet["order_hash"] is None
 bench("--partitions", 7, fails=2)
 bench("--split", "nothing", fails=2)
 bench("--columns", "nothing", fails=2)
+bench("--partitions", 65537, "--batch-size", 65537, fails=2)
+for name in ("SIGINT", "SIGTERM", "SIGKILL"): # in the middle of a long run; the next one is as ever
+    p = subprocess.Popen([tool, "bench", ds, "--epochs", "1000", "--progress", "always"],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert p.stderr.read(1), name
+    p.send_signal(getattr(signal, name))
+    p.communicate()
+    assert p.returncode == -getattr(signal, name), (name, p.returncode)
+assert (bench(*base)["order_hash"]) == hashes[1]
 table = subprocess.run([tool, "bench", ds], capture_output=True, text=True, check=True).stdout
 assert "rows" in table and "limit" in table
 END

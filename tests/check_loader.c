@@ -104,6 +104,35 @@ START_TEST(test_every_row_arrives_whole_and_once)
 }
 END_TEST
 
+/* Every type, whatever the run: contents are compared with the dataset, the order with its oracle. */
+START_TEST(test_types_come_alike_in_every_run)
+{
+    static const struct fmt_util_spec spec = {.columns = ALL_TYPES, .n_shards = 2, .vary = true,
+                                              .groups_per_shard = 6, .rows_per_group = 90, .seed = 21,
+                                              .zstd_level = 1};
+    struct shard_loader_opts o = options(24, 4, 1);
+    struct loader_run base = {0}, run = {0};
+    struct loader_truth t;
+    char path[300];
+    uint32_t i;
+
+    make(&spec, path);
+    loader_truth_load(&t, path);
+    o.shuffle = (uint32_t)_i;
+    run_ok(path, &o, &t, &base);
+    for (i = 0; i < 12; i++) {
+        o.threads = 1 + i % 3;
+        o.io = i % 2 ? SHARD_IO_PREAD : SHARD_IO_AUTO;
+        o.memory = base.plan.memory_min + (i < 6 ? 0 : 16 << 20);
+        run_ok(path, &o, &t, &run);
+        ck_assert_uint_eq(run.order_hash, base.order_hash);
+        ck_assert_uint_eq(run.rows, t.n_rows);
+        ck_assert_uint_le(run.stats.memory_peak, o.memory);
+    }
+    loader_truth_done(&t);
+}
+END_TEST
+
 START_TEST(test_columns_come_as_asked_for)
 {
     const struct fmt_util_spec spec = {.columns = ALL_TYPES, .groups_per_shard = 6, .seed = 4};
@@ -498,6 +527,22 @@ START_TEST(test_nonsense_is_refused)
     REFUSED(SHARD_EBUDGET, o.memory = 1000);
 #undef REFUSED
     ck_assert_int_eq(shard_loader_open("/nowhere", NULL, &l, &err), SHARD_ENOTFOUND);
+}
+END_TEST
+
+START_TEST(test_more_partitions_than_memory_are_refused)
+{
+    const struct fmt_util_spec spec = {.seed = 9};
+    struct shard_loader_opts o = options(65537, 65537, 1);
+    struct shard_loader *l = NULL;
+    char path[300];
+
+    make(&spec, path);
+    ck_assert_int_eq(shard_loader_open(path, &o, &l, NULL), -EINVAL);
+    ck_assert_ptr_null(l);
+    o.partitions = 1;
+    ck_assert_int_eq(shard_loader_open(path, &o, &l, NULL), 0);
+    shard_loader_close(l);
 }
 END_TEST
 
@@ -945,6 +990,7 @@ main(void)
     } tests[] = {
         {"content", test_every_row_arrives_whole_and_once, 3},
         {"content", test_columns_come_as_asked_for, 1},
+        {"content", test_types_come_alike_in_every_run, 3},
         {"content", test_values_out_of_line_arrive, 1},
         {"order", test_order_does_not_depend_on_how_it_is_run, 3},
         {"order", test_ranks_add_up, 1},
@@ -957,6 +1003,7 @@ main(void)
         {"shapes", test_splits_are_apart, 1},
         {"shapes", test_nonsense_is_refused, 1},
         {"shapes", test_options_of_other_versions, 1},
+        {"shapes", test_more_partitions_than_memory_are_refused, 1},
         {"shapes", test_small_windows_behind_a_large_one_do_not_hang, 2},
         {"memory", test_smallest_budget_works_and_no_smaller, 6},
         {"memory", test_footers_stay_in_the_budget, 2},

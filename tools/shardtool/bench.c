@@ -57,6 +57,7 @@ static const struct cli_usage usage = {
     opts, NULL};
 
 #define COLUMNS_MAX 4096
+#define SIGNAL_MS   200 /* so often a signal is looked for while no batch comes */
 
 struct bench {
     const char *path;
@@ -123,7 +124,7 @@ take_option(struct bench *b, struct cli_args *a, int id)
         cli_arg_unsigned(a, 1, UINT32_MAX, &o->epochs);
         break;
     case OPT_PARTITIONS:
-        cli_arg_unsigned(a, 1, 1u << 30, &o->partitions);
+        cli_arg_unsigned(a, 1, 65536, &o->partitions);
         break;
     case OPT_WINDOW:
         cli_arg_unsigned(a, 1, UINT32_MAX, &o->window);
@@ -302,7 +303,12 @@ run(struct bench *b, struct shard_error *err)
     shard_loader_get_plan(l, &b->plan);
     bar = base_progress_new(b->progress, "bench", "steps", false,
                             b->plan.stop_step - b->plan.start_step);
-    while (!cli_signal() && (r = shard_loader_next(l, &batch, -1, err)) == 1) {
+    while (!cli_signal()) {
+        r = shard_loader_next(l, &batch, SIGNAL_MS, err);
+        if (r == -ETIMEDOUT)
+            continue;
+        if (r != 1)
+            break;
         r = consume(b, batch);
         shard_batch_unref(batch);
         if (r < 0) {
@@ -318,7 +324,7 @@ run(struct bench *b, struct shard_error *err)
     b->cpu_ns = base_cpu_ns() - cpu;
     shard_loader_get_stats(l, &b->stats);
     shard_loader_close(l);
-    return r < 0 ? r : 0;
+    return r < 0 && r != -ETIMEDOUT ? r : 0;
 }
 
 /* ------------------------------------------------------------------------------------ results */

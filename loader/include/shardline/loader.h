@@ -40,7 +40,7 @@ enum shard_shuffle {
 struct shard_loader_opts {
     uint32_t struct_size;      /* set by SHARD_LOADER_OPTS_INIT */
     uint32_t batch_size;       /* rows of a global batch, a multiple of partitions; 0 = 256 */
-    uint32_t partitions;       /* P; 0 = gcd(batch_size, 16) */
+    uint32_t partitions;       /* P, up to 65,536; 0 = gcd(batch_size, 16) */
     uint32_t window;           /* k, row groups permuted together; 0 = 2 */
     uint64_t seed;
     const char *split;         /* NULL = the only split, else "train" */
