@@ -238,7 +238,8 @@ struct shard_loader {
     uint32_t ring_cap, unit_steps;
     uint64_t step_rows;                   /* of the fullest batch */
     uint64_t batch_bytes;                 /* of a full one with average rows */
-    uint32_t windows_max;                 /* open per part, but for those that a step needs */
+    uint32_t windows_max;                 /* open per part at most, but for those that a step needs */
+    uint32_t windows_ahead;               /* open in all parts together behind their first ones */
     uint64_t load_share, batch_share;     /* of the budget, bytes */
     uint64_t footers_max;                 /* bytes */
     uint64_t footer_unit;                 /* bytes per column of a row group, as far as is known */

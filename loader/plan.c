@@ -450,17 +450,17 @@ plan_sizes(struct shard_loader *l, struct sizes *ret, struct shard_error *err)
 static void
 plan_ahead(struct shard_loader *l, uint32_t threads)
 {
-    const uint64_t per_round = (uint64_t)l->n_parts * l->order.window;
     uint64_t n;
 
     n = l->batch_share / l->batch_bytes;
     l->ring_cap = (uint32_t)BASE_MAX(BASE_MIN(n, RING_MAX), 2);
     n = BASE_MIN(BASE_MIN(UNIT_ROWS / BASE_MAX(l->step_rows, 1), UNIT_STEPS_MAX), l->ring_cap / (2 * threads));
     l->unit_steps = (uint32_t)BASE_MAX(n, 1);
-    /* The windows behind the open ones, of all parts together, keep the threads busy. */
-    n = (2 * (uint64_t)threads + 2 + per_round - 1) / per_round;
-    l->windows_max = (uint32_t)(1 + BASE_MAX(n, 1));
     l->flight_max = 2 * threads + 4;
+    /* The windows behind the open ones, of all parts together, keep the threads busy. */
+    l->windows_ahead = (l->flight_max - 1) / l->order.window + 1;
+    n = (l->windows_ahead + l->n_parts - 1) / l->n_parts;
+    l->windows_max = (uint32_t)(1 + n);
 }
 
 /* The budget: a share for row groups, one for batches, one for footers. */

@@ -384,20 +384,35 @@ window_last_step(const struct shard_loader *l, const struct loader_part *part,
     return w->epoch * l->order.steps + (w->end - 1 - part->lo) / l->order.quota;
 }
 
+/* Windows that may be open in all parts together, but for those that a step needs. While the consumer
+ * takes batches as fast as they come, few are opened ahead: what is decoded long before it is
+ * gathered has left the cache by then. Once batches wait for the consumer there is time for more. */
+static uint64_t
+windows_max(const struct shard_loader *l)
+{
+    if ((l->next_gather - l->head) * 2 >= l->ring_cap)
+        return (uint64_t)l->n_parts * l->windows_max;
+    return l->n_parts + l->windows_ahead;
+}
+
 /* The part whose next window is needed first, or NULL where none needs one by now. To wait is safe
  * only where a window of the part closes before that step: its closing wakes the planner. */
 static struct loader_part *
 part_to_open(struct shard_loader *l)
 {
     struct loader_part *best = &l->parts[0];
+    uint64_t n_windows = 0;
     uint32_t i;
 
-    for (i = 1; i < l->n_parts; i++)
+    for (i = 0; i < l->n_parts; i++) {
+        n_windows += l->parts[i].n_windows;
         if (l->parts[i].next_step < best->next_step)
             best = &l->parts[i];
+    }
     if (best->next_step >= l->plan.stop_step || best->next_step >= l->fail_step)
         return NULL;
-    if (best->n_windows >= l->windows_max && best->next_step > l->next_gather + l->unit_steps &&
+    if (best->n_windows > 0 && n_windows >= windows_max(l) &&
+        best->next_step > l->next_gather + l->unit_steps &&
         window_last_step(l, best, best->first) < best->next_step)
         return NULL;
     return best;
