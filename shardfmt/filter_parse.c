@@ -24,6 +24,7 @@
 #include "lib/fail.h"
 #include "lib/parse.h"
 #include "shardfmt/filter_tree.h"
+#include "shardfmt/timestamp.h"
 
 enum token_kind { T_END, T_NAME, T_QUOTED, T_STRING, T_BYTES, T_NUMBER, T_MARK };
 
@@ -45,8 +46,9 @@ struct literal {
     size_t len;
 };
 
-/* A column, or its lengths. */
+/* A column, or its lengths. What the filter takes of it is clear only with what follows. */
 struct operand {
+    uint32_t column;
     uint32_t input;
     enum filter_domain domain;
     const struct shard_field *field;
@@ -526,9 +528,25 @@ literal_name(const struct literal *l)
     return l->kind == LIT_TEXT ? "a string" : l->kind == LIT_BOOL ? "true or false" : "a number";
 }
 
+/* Text that stands for a time becomes the number that the column holds for it. */
+static int
+take_time(struct parser *p, const struct operand *o, struct literal *l)
+{
+    char type[SHARD_TYPE_NAME_MAX];
+    int64_t v;
+
+    if (!fmt_timestamp_parse((const char *)l->text, l->len, (enum shard_unit)o->field->unit, &v))
+        return FAIL_AT(p, l->at, "this is no time that column '%s', %s, can hold; times are as in "
+                       "'2026-11-21' and '2026-11-21T14:05:00.25Z', no finer than the column's unit",
+                       o->field->name, shard_field_type_name(o->field, type));
+    l->kind = LIT_INT;
+    l->i = v;
+    return 0;
+}
+
 /* Whether the operand can be compared with the literal. */
 static int
-check_types(struct parser *p, const struct operand *o, const struct literal *l)
+check_types(struct parser *p, const struct operand *o, struct literal *l)
 {
     const bool fits = o->domain == FILTER_OF_TEXT   ? l->kind == LIT_TEXT
                       : o->domain == FILTER_OF_BOOL ? l->kind == LIT_BOOL
@@ -537,6 +555,8 @@ check_types(struct parser *p, const struct operand *o, const struct literal *l)
 
     if (fits)
         return 0;
+    if (o->field->type == SHARD_TYPE_TIMESTAMP && l->kind == LIT_TEXT)
+        return take_time(p, o, l);
     if (o->lengths)
         return FAIL_AT(p, l->at, "a length is compared with %s; it wants a number",
                        literal_name(l));
@@ -552,14 +572,15 @@ check_comparable(struct parser *p, const struct operand *o)
 
     if (o->domain != FILTER_OF_NONE)
         return 0;
-    return FAIL_AT(p, o->at, "column '%s' is %s: only IS NULL and length() go with it",
-                   o->field->name, shard_field_type_name(o->field, type));
+    return FAIL_AT(p, o->at, "column '%s' is %s: only IS NULL%s with it", o->field->name,
+                   shard_field_type_name(o->field, type),
+                   fmt_field_type(o->field).offsets ? " and length() go" : " goes");
 }
 
 /* ------------------------------------------------------------------------------------ predicates */
 
 static int
-compare(struct parser *p, const struct operand *o, enum filter_op op, const struct literal *l,
+compare(struct parser *p, const struct operand *o, enum filter_op op, struct literal *l,
         uint32_t *ret)
 {
     struct fmt_filter *f = p->f;
@@ -711,20 +732,38 @@ between(struct parser *p, const struct operand *o, uint32_t *ret)
     return add_node(p, (struct filter_node){.kind = FILTER_AND, .child = low}, ret);
 }
 
+/* The filter takes the values, or the lengths, of the column. */
+static int
+take_input(struct parser *p, struct operand *o)
+{
+    return add_input(p, o->column, o->lengths, &o->input);
+}
+
+/* The filter asks for its nulls only: where rows have lengths, those tell. */
+static int
+take_nulls(struct parser *p, struct operand *o)
+{
+    return add_input(p, o->column, o->lengths || fmt_field_type(o->field).offsets, &o->input);
+}
+
 /* Behind IS. */
 static int
-is_what(struct parser *p, const struct operand *o, uint32_t *ret)
+is_what(struct parser *p, struct operand *o, uint32_t *ret)
 {
     const uint32_t first = p->f->n_spans;
     const int negate = take_word(p, "not");
     int r = negate;
 
     if (r >= 0 && is_word(p, "null")) {
-        r = add_node(p, (struct filter_node){.kind = FILTER_IS_NULL, .input = o->input}, ret);
+        r = take_nulls(p, o);
+        if (r == 0)
+            r = add_node(p, (struct filter_node){.kind = FILTER_IS_NULL, .input = o->input}, ret);
     } else if (r >= 0 && is_word(p, "nan")) {
         if (o->domain != FILTER_OF_FLOATS)
             return FAIL_AT(p, o->at, "IS NAN goes with floats only");
-        r = add_span(p, FILTER_KEY_NAN, FILTER_KEY_NAN);
+        r = take_input(p, o);
+        if (r == 0)
+            r = add_span(p, FILTER_KEY_NAN, FILTER_KEY_NAN);
         if (r == 0)
             r = add_number(p, o, first, ret);
     } else if (r >= 0) {
@@ -780,7 +819,7 @@ operand(struct parser *p, struct operand *ret)
 {
     const size_t at = p->t.at;
     const bool maybe_length = is_word(p, "length");
-    bool lengths = false, has_length;
+    bool lengths = false;
     int64_t col = -1;
     int r = 0;
 
@@ -797,18 +836,16 @@ operand(struct parser *p, struct operand *ret)
     if (r < 0)
         return r;
     *ret = (struct operand){.domain = FILTER_OF_UNSIGNED,
+                            .column = (uint32_t)col,
                             .field = &p->s->fields[col],
                             .lengths = lengths,
                             .at = at};
-    has_length = fmt_field_type(ret->field).offsets;
     if (!lengths)
         ret->domain = filter_domain_of(ret->field);
-    else if (!has_length)
+    else if (!fmt_field_type(ret->field).offsets)
         return FAIL_AT(p, at, "column '%s' has no length: it is no string and no list",
                        ret->field->name);
-    /* Of lists all that can be asked for is there without their values. */
-    return add_input(p, (uint32_t)col, lengths || (ret->domain == FILTER_OF_NONE && has_length),
-                     &ret->input);
+    return 0;
 }
 
 /* "5 < x": the operator as seen from x. */
@@ -847,6 +884,8 @@ literal_first(struct parser *p, uint32_t *ret)
         r = operand(p, &o);
     if (r == 0)
         r = check_comparable(p, &o);
+    if (r == 0)
+        r = take_input(p, &o);
     return r < 0 ? r : compare(p, &o, op_turned(op), &l, ret);
 }
 
@@ -864,7 +903,9 @@ operand_first(struct parser *p, uint32_t *ret)
     r = take_word(p, "is");
     if (r != 0)
         return r < 0 ? r : is_what(p, &o, ret);
-    r = take_op(p, &op);
+    r = take_input(p, &o);
+    if (r == 0)
+        r = take_op(p, &op);
     if (r < 0)
         return r;
     if (r == 1) {

@@ -50,13 +50,20 @@ find_column(const struct fmt_select *s, uint32_t column)
     return i;
 }
 
-/* Whether the lengths are asked for by themselves: there may be an index, or the values be large. */
+/* Whether the lengths of input i are asked for by themselves: there may be an index, or the values be
+ * large, and nobody else wants those. */
 static bool
-by_index(const struct shard_dataset *ds, const struct fmt_filter_input *in)
+by_index(const struct fmt_select *s, uint32_t i)
 {
-    const struct shard_field *f = &ds->snapshot.schema.fields[in->column];
+    const struct fmt_filter_input *in = &s->in[i];
+    const struct shard_field *f = &s->ds->snapshot.schema.fields[in->column];
 
-    return in->lengths && (fmt_lengths_wanted(f->type, f->elem) || f->type == SHARD_TYPE_BINARY);
+    if (!in->lengths || (!fmt_lengths_wanted(f->type, f->elem) && f->type != SHARD_TYPE_BINARY))
+        return false;
+    for (uint32_t k = 0; k < s->n_in; k++)
+        if (s->in[k].column == in->column && !s->in[k].lengths)
+            return false;
+    return true;
 }
 
 int
@@ -82,7 +89,7 @@ fmt_select_new(struct shard_dataset *ds, const struct fmt_filter *f, struct fmt_
     if (s->cols && s->in_col && s->arrays && s->shard_stats && s->stats && s->lengths)
         r = shard_group_new(&s->group);
     for (uint32_t i = 0; r == 0 && i < s->n_in; i++)
-        if (by_index(ds, &s->in[i]))
+        if (by_index(s, i))
             r = shard_group_new(&s->lengths[i]);
     if (r < 0) {
         fmt_select_free(s);

@@ -11,6 +11,7 @@ cli_scripts = \
 	tests/cli/check_large.py \
 	tests/cli/check_recover.py \
 	tests/cli/check_roundtrip.py \
+	tests/cli/check_stats.py \
 	tests/cli/check_types.py \
 	tests/cli/check_unknown.py \
 	tests/cli/check_where.py

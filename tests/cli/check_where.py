@@ -1,5 +1,6 @@
 """cat --where and export --where: the rows that Python takes, and only what must be is read."""
 
+import datetime
 import json
 import os
 import random
@@ -104,6 +105,68 @@ def test_exact_numbers_and_nan(tmp):
                        ("i < 9223372036854775807", big[:3]), ("i >= 9223372036854775808", []),
                        ("i IN (9007199254740992)", big[:1])):
         assert where(ds, expr)[0] == want, expr
+
+
+def test_timestamps_are_compared_with_times(tmp):
+    start = datetime.datetime(1969, 12, 31, 20, tzinfo=datetime.timezone.utc)
+    times = [start + datetime.timedelta(milliseconds=1250 * i) for i in range(20000)]
+    lines = [{"id": i, "t": None if i % 9 == 0 else t.isoformat()} for i, t in enumerate(times)]
+    ds = make(tmp, lines, "--schema", "id:int32,t:timestamp[ms]?", "--row-group-bytes", "16K")
+
+    def at(text):
+        t = datetime.datetime.fromisoformat(text)
+        return t if t.tzinfo else t.replace(tzinfo=datetime.timezone.utc)
+
+    ops = {"=": "__eq__", "<>": "__ne__", "<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__"}
+    for text in ("1970-01-01", "1969-12-31T20:00:01.250Z", "1970-01-01 02:00:00+02:00", "1969-12-31T21:00:00.001",
+                 "1800-01-01", "9999-12-31T23:59:59.999Z"):
+        for op, name in ops.items():
+            want = [i for i, t in enumerate(times) if i % 9 and getattr(t, name)(at(text))]
+            got, n = where(ds, "t %s '%s'" % (op, text), "--columns", "id")
+            assert [r["id"] for r in got] == want, (op, text)
+        if text[:4] == "1800":
+            assert where(ds, "'%s' >= t" % text)[1]["groups_read"] == 0
+    got, n = where(ds, "t BETWEEN '1970-01-01' AND '1970-01-01T00:00:10Z' OR t IN ('1969-12-31T20:00:02.5Z', 0)")
+    assert [r["id"] for r in got] == [2] + [i for i, t in enumerate(times) if i % 9 and 0 <= t.timestamp() <= 10]
+    assert n["groups_skipped"] > n["groups_read"] > 0, n
+    for text in ("soon", "2026-02-30", "1970-01-01T00:00:00.0001Z", "", "1e999"):
+        said = tool("cat", ds, "--where", "t > '%s'" % text, status=2)[1].decode()
+        assert "no time" in said and "timestamp[ms]" in said, said
+    for expr in ("t LIKE '1970%'", "t > true", "length(t) = 1", "t IS NAN", "t > x'00'"):
+        tool("cat", ds, "--where", expr, status=2)
+
+
+def test_types_without_order(tmp):
+    lines = [{"id": i, "x": None if i % 4 == 0 else [i % 100, 1], "ls": None if i % 5 == 0 else ["a"] * (i % 3),
+              "h": i / 4, "c": i / 4} for i in range(200)]
+    ds = make(tmp, lines, "--schema", "id:int32,x:tensor<int8,2>?,ls:list<string>?,h:float16,c:bfloat16")
+    for expr, keep in (("x IS NULL", lambda r: r["x"] is None), ("x IS NOT NULL", lambda r: r["x"] is not None),
+                       ("ls IS NULL", lambda r: r["ls"] is None),
+                       ("length(ls) = 2", lambda r: r["ls"] is not None and len(r["ls"]) == 2),
+                       ("h = 12.25 OR h >= 49.5", lambda r: r["h"] == 12.25 or r["h"] >= 49.5),
+                       ("h < 0.1", lambda r: r["h"] < 0.1), ("c BETWEEN 2.5 AND 3", lambda r: 2.5 <= r["c"] <= 3)):
+        assert [r["id"] for r in where(ds, expr)[0]] == [r["id"] for r in lines if keep(r)], expr
+    for expr, word in (("x = 3", "only IS NULL goes with it"), ("x = '[1,2]'", "only IS NULL goes with it"),
+                       ("length(x) = 2", "has no length"), ("ls = 'a'", "only IS NULL and length()"),
+                       ("ls LIKE 'a'", "only IS NULL and length()"), ("h = 'a'", "cannot be compared")):
+        said = tool("cat", ds, "--where", expr, status=2)[1].decode()
+        assert word in said, (expr, said)
+
+
+def test_nulls_and_lengths_of_lists_need_no_values(tmp):
+    """Damage in the values of long lists is not seen where only their lengths are asked for."""
+    rng = random.Random(7)
+    lines = [{"id": i, "l": None if i % 8 == 0 else [rng.getrandbits(31) for _ in range(rng.randrange(2000))]}
+             for i in range(400)]
+    ds = make(tmp, lines, "--schema", "id:int32,l:list<int32>?", "--codec", "none")
+    (name,) = os.listdir(os.path.join(ds, "shards"))
+    with open(os.path.join(ds, "shards", name), "r+b") as f:
+        f.seek(os.path.getsize(f.name) // 2)
+        f.write(b"~" * 100)
+    for expr, keep in (("l IS NULL", lambda v: v is None), ("length(l) > 1500", lambda v: v and len(v) > 1500)):
+        got = where(ds, expr, "--columns", "id")[0]
+        assert [r["id"] for r in got] == [r["id"] for r in lines if keep(r["l"])], expr
+    tool("cat", ds, "--where", "l IS NULL", status=1)
 
 
 def test_export(tmp):

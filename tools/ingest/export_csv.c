@@ -308,12 +308,6 @@ ingest_export_csv_header(const struct fmt_schema *s, char delimiter, bool with_e
 }
 
 int
-ingest_csv_header(const struct fmt_schema *s, char delimiter, struct base_buf *out)
-{
-    return ingest_export_csv_header(s, delimiter, true, out);
-}
-
-int
 ingest_row_to_csv(const struct fmt_schema *s, const struct shard_array *arrays, uint64_t row,
                   char delimiter, struct base_buf *out, struct shard_error *err)
 {

@@ -147,7 +147,5 @@ SHARD_NODISCARD int ingest_row_to_json(const struct fmt_schema *s, const struct 
 SHARD_NODISCARD int ingest_row_to_csv(const struct fmt_schema *s, const struct shard_array *arrays,
                                       uint64_t row, char delimiter, struct base_buf *out,
                                       struct shard_error *err);
-SHARD_NODISCARD int ingest_csv_header(const struct fmt_schema *s, char delimiter,
-                                      struct base_buf *out);
 
 #endif

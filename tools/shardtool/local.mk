@@ -13,7 +13,7 @@ shardtool_SOURCES = \
 	tools/shardtool/main.c tools/shardtool/raw.c tools/shardtool/recover.c tools/shardtool/rejects.c \
 	tools/shardtool/rows.c \
 	tools/shardtool/rows.h tools/shardtool/schema.c tools/shardtool/shardtool.h \
-	tools/shardtool/verify.c
+	tools/shardtool/stats.c tools/shardtool/verify.c
 shardtool_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 shardtool_LDADD = tools/libcli.la tools/ingest/libingest.la loader/libloader.la \
 	shardfmt/libfmt.la lib/libreport.la lib/libbase.la

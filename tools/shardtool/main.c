@@ -8,6 +8,7 @@ static const struct cli_verb verbs[] = {
     {"ingest", cmd_ingest, "make a dataset of files, folders and archives"},
     {"info", cmd_info, "what a dataset holds and what it takes"},
     {"schema", cmd_schema, "its columns and their types"},
+    {"stats", cmd_stats, "what is known of each column without reading it"},
     {"head", cmd_head, "its first rows, as JSON lines"},
     {"cat", cmd_cat, "all rows, as JSON lines"},
     {"get", cmd_get, "rows by their number, as JSON lines"},
@@ -20,8 +21,8 @@ static const struct cli_verb verbs[] = {
 };
 
 /* Verbs of the design that are not built yet. */
-static const char *const later[] = {"plan",   "stats",    "log", "dedup", "split", "merge", "compact",
-                                    "delete", "rollback", "gc",  "diff",  NULL};
+static const char *const later[] = {"plan",    "log",    "dedup",    "split", "merge",
+                                    "compact", "delete", "rollback", "gc",    "diff", NULL};
 
 int
 main(int argc, char **argv)

@@ -30,6 +30,7 @@ struct rows {
     uint32_t *cols;           /* their indices */
     uint32_t n_cols;
     struct shard_array *arrays; /* of the current row group */
+    struct ingest_export *export;
     struct base_buf text;
     struct base_buf row;      /* JSON with marks of values to be streamed */
     uint64_t row0;            /* number of the first row in arrays */
@@ -184,7 +185,7 @@ print_row_far(struct rows *rows, uint64_t row, struct shard_error *err)
     int r;
 
     base_buf_reset(&rows->row);
-    r = ingest_row_to_json(&rows->schema, rows->arrays, row, &rows->row, err);
+    r = ingest_export_json(rows->export, &rows->schema, rows->arrays, row, &rows->row, err);
     if (r < 0)
         return r;
     p = rows->row.data;
@@ -204,9 +205,11 @@ print_row(struct rows *rows, uint64_t row, struct shard_error *err)
     int r;
 
     if (rows->o->form == ROWS_CSV)
-        return ingest_row_to_csv(&rows->schema, rows->arrays, row, ',', &rows->text, err);
+        return ingest_export_csv(rows->export, &rows->schema, rows->arrays, row, ',', true,
+                                 &rows->text, err);
     r = has_far(rows) ? print_row_far(rows, row, err)
-                      : ingest_row_to_json(&rows->schema, rows->arrays, row, &rows->text, err);
+                      : ingest_export_json(rows->export, &rows->schema, rows->arrays, row,
+                                           &rows->text, err);
     if (r == 0)
         r = base_buf_append(&rows->text, "\n", 1);
     return r;
@@ -417,7 +420,7 @@ print_rows(struct rows *rows, int *ret_status, struct shard_error *err)
     if (r == 0 && rows->o->where)
         r = where_begin(rows, ret_status, err);
     if (r == 0 && rows->o->form == ROWS_CSV)
-        r = ingest_csv_header(&rows->schema, ',', &rows->text);
+        r = ingest_export_csv_header(&rows->schema, ',', true, &rows->text);
     if (r == 0)
         r = rows->o->numbers ? print_taken(rows, err) : print_groups(rows, split, err);
     if (r == 0)
@@ -433,13 +436,16 @@ rows_print(const struct rows_opts *o, FILE *out, const char *out_name)
     int r, status = CLI_OK;
 
     fmt_schema_init(&rows.schema);
-    r = print_rows(&rows, &status, &err);
+    r = ingest_export_new(&rows.export);
+    if (r == 0)
+        r = print_rows(&rows, &status, &err);
     if (status != CLI_OK)
         ; /* it was said */
     else if (r == -EPIPE)
         status = CLI_FAILED; /* whoever read it has seen enough: nothing to say */
     else if (r < 0)
         status = cli_fail(CLI_FAILED, "%s", err.text[0] ? err.text : shard_strerror(r));
+    ingest_export_free(rows.export);
     shard_group_free(rows.group);
     shard_taker_close(rows.taker);
     fmt_select_free(rows.select);

@@ -13,6 +13,7 @@ int cmd_ingest(int argc, char **argv);
 int cmd_recover(int argc, char **argv);
 int cmd_rejects(int argc, char **argv);
 int cmd_schema(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 
 #endif
