@@ -83,7 +83,8 @@ write_again(const struct fmt_footer *f, const struct base_buf *file)
                                      .chunk_pages = chunk_pages,
                                      .stats = f->stats,
                                      .encodings = f->encodings,
-                                     .origin = &f->origin};
+                                     .origin = &f->origin,
+                                     .zdicts = f->zdicts.of};
     struct base_buf body = {0}, again = {0};
     struct fmt_footer *back = NULL;
     struct shard_error err = {0};

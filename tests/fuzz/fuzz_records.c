@@ -1,5 +1,5 @@
 /* Fuzz target: records of inputs. Input: u8 format and options, u8 size of blocks; then the input's
- * bytes. They are cut into blocks, the schema is inferred, the blocks are parsed, and the rows
+ * bytes. Bit 7: CSV has no header; bit 6: records are short; bit 5: the schema is given. They are cut into blocks, the schema is inferred, the blocks are parsed, and the rows
  * printed as JSON and CSV. What was printed as JSON must parse again, to as many rows. */
 #include "config.h"
 
@@ -16,6 +16,9 @@
 #include "tools/ingest/parse.h"
 
 #define BLOCKS_MAX 64u
+#define SCHEMA                                                                                     \
+    "a:timestamp[ms]?,b:tensor<int16,2,2>?,c:float16?,d:list<string>?,text:string?,label:int8?,"   \
+    "features:sparse<float32>?,e:bool?,f:list<float64>?,g:binary?,h:bfloat16?,i:timestamp[s]?"
 
 static const struct {
     enum ingest_format format;
@@ -134,7 +137,7 @@ parse_again(const struct base_buf *json, uint64_t n_rows)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    const struct ingest_parse_opts opts = {.max_json_depth = 100};
+    struct ingest_parse_opts opts = {.max_json_depth = 100};
     struct ingest_rows *rows[BLOCKS_MAX] = {NULL};
     struct ingest_cut_opts cut_opts = {.spool_dirfd = -1};
     struct ingest_export *x = NULL;
@@ -148,6 +151,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 2 || len > 1u << 16)
         return 0;
     cut_opts.format = formats[(data[0] & 0x1f) % BASE_ARRAY_LEN(formats)].format;
+    opts.schema = data[0] & 0x20 ? SCHEMA : NULL;
     cut_opts.no_header = data[0] >> 7;
     cut_opts.block_bytes = data[1] ? data[1] * 16u : 0;
     cut_opts.max_record = data[0] & 0x40 ? 256 : 0;

@@ -11,9 +11,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/arith.h"
 #include "lib/compiler.h"
 #include "lib/endian.h"
 #include "lib/fs.h"
+#include "shardfmt/footer_write.h"
 #include "shardfmt/ints.h"
 #include "tests/fmt_util.h"
 #include "tests/fuzz/fuzz_chunk.h"
@@ -329,6 +331,77 @@ shard_files(void)
     shard_file("pages", "a:string,b:string?", 200, &dict);
 }
 
+static void
+align(struct base_buf *b)
+{
+    fuzz_must(base_buf_append_zero(b, (size_t)base_align_up(b->len, FMT_ALIGN) - b->len) == 0,
+              "memory");
+}
+
+/* Bytes at the next multiple of 64, where row groups, and pages without zstd, begin. */
+static struct fmt_page
+stand(struct base_buf *file, const void *data, uint32_t len)
+{
+    struct fmt_page p;
+
+    align(file);
+    p = (struct fmt_page){.off = file->len, .stored_len = len, .raw_len = len};
+    fuzz_must(base_buf_append(file, data, len) == 0, "memory");
+    p.hash = base_hash64(data, len, p.off);
+    return p;
+}
+
+/* A shard of strings of which two are out of line: short ones, as a writer would not have it. */
+static void
+outside_file(void)
+{
+    static const uint8_t lengths[16] = {0, 0, 0, 0, 3}, bytes[4] = "abc";
+    struct shard_field field = {.name = "x", .type = SHARD_TYPE_STRING};
+    const struct fmt_schema schema = {.fields = &field, .n_fields = 1};
+    struct fmt_group_entry group = {.off = FMT_HEADER_SIZE, .n_rows = 4, .n_pieces = 2};
+    const struct fmt_origin origin = {.split = (char *)(uintptr_t)"train"};
+    const uint32_t chunk_pages[1] = {1}, encodings[1] = {1};
+    struct base_buf file = {0}, raw = {0}, body = {0};
+    struct fmt_page page, pieces[2];
+    struct fmt_footer_parts parts = {.schema = &schema,
+                                     .n_rows = 4,
+                                     .n_groups = 1,
+                                     .n_pages = 1,
+                                     .n_pieces = 2,
+                                     .groups = &group,
+                                     .pages = &page,
+                                     .pieces = pieces,
+                                     .chunk_pages = chunk_pages,
+                                     .encodings = encodings,
+                                     .origin = &origin};
+    struct fmt_stream_in s[3];
+    uint8_t entries[48], len[2] = {0};
+
+    fuzz_must(base_buf_append_zero(&file, FMT_HEADER_SIZE) == 0, "memory");
+    pieces[0] = stand(&file, "a value that is out of line", 27);
+    pieces[1] = stand(&file, ", and more of it", 16);
+    put_entry(entries, 0, 0, 2, 43);
+    put_entry(entries + 24, 2, 1, 1, 16);
+    s[0] = plain(FMT_ROLE_LENGTHS, lengths, 4, 4);
+    s[1] = plain(FMT_ROLE_BYTES, bytes, 3, 1);
+    s[2] = plain(FMT_ROLE_OVERFLOW, entries, 2, FMT_OVERFLOW_ENTRY);
+    fuzz_page_build(4, s, 3, &raw);
+    page = stand(&file, raw.data, (uint32_t)raw.len);
+    page.n_rows = 4;
+    page.data_len = 16 + 3 + 43 + 16;
+    fuzz_must(base_buf_append(&body, len, 2) == 0 &&
+                  base_buf_append(&body, file.data + FMT_HEADER_SIZE,
+                                  file.len - FMT_HEADER_SIZE) == 0 &&
+                  fmt_footer_write(&parts, &body) == 0,
+              "memory");
+    base_store_le16(body.data, (uint16_t)(body.len - 2 - (file.len - FMT_HEADER_SIZE)));
+    put("footer", "outside", &body);
+    put("dataset", "outside", &body);
+    base_buf_done(&file);
+    base_buf_done(&raw);
+    base_buf_done(&body);
+}
+
 /* The root and the segment of a small dataset, with its rejects. */
 static void
 dataset_files(void)
@@ -410,6 +483,10 @@ records(void)
         {{4, 0}, "[{\"a\":1},{\"a\":\"x\",\"_extra\":{}} , 5]"},
         {{4, 0}, "{\"a\":[[1],[2]],\"a.b\":2,\"\":3}"},
         {{5, 0}, "x\ty\n1\t2.50\n\"\t\"\t\n"},
+        {{0x20, 0}, "{\"a\":\"2026-11-21T16:13:31.5Z\",\"b\":[[1,2],[3,-4]],\"c\":0.1,\"d\":[\"x\",\"\"]}\n"
+                    "{\"e\":true,\"f\":[1,2e9],\"g\":\"AAEC\",\"h\":1e39,\"i\":\"1969-12-31 23:59:59\"}\n{\"b\":[1]}\n"},
+        {{0x21, 0}, "a,c,label,e,text,b,f\n2026-01-02T03:04:05+01:00,-0.5,300,yes,\"x\",\"[[1,2],[3,4]]\",[1]\n1,nan,-1,0,,[],x\n"},
+        {{0x22, 0}, "1 1:0.5 3:2\n-129 1:1\n"},
         {{6, 0}, "\xef\xbb\xbf{\"a\":1}\n{\"a\":2}\n"},
     };
 
@@ -432,6 +509,7 @@ main(int argc, char **argv)
     encoding_pages();
     far_pages();
     shard_files();
+    outside_file();
     dataset_files();
     filters();
     records();
