@@ -568,7 +568,7 @@ places_compute(struct parser *p)
             r = pages_place(p, f->pages + first, end - first, &off);
         while (k < f->n_lengths && f->length_chunk[k] / f->n_columns == g)
             k++;
-        if (r == 0)
+        if (r == 0 && k > k0) /* else there may be no array */
             r = pages_place(p, f->lengths + k0, k - k0, &off);
         if (r < 0)
             return r;

@@ -351,18 +351,38 @@ stand(struct base_buf *file, const void *data, uint32_t len)
     return p;
 }
 
-/* A shard of strings of which two are out of line: short ones, as a writer would not have it. */
+/* The length index of the values of outside_file(), as a page. */
+static struct fmt_page
+stand_lengths(struct base_buf *file)
+{
+    static const uint8_t lengths[4] = {43, 3, 16, 0};
+    const struct fmt_stream_in s = plain(FMT_ROLE_VALUES, lengths, 4, 1);
+    struct base_buf raw = {0};
+    struct fmt_page page;
+
+    fuzz_page_build(4, &s, 1, &raw);
+    page = stand(file, raw.data, (uint32_t)raw.len);
+    page.n_rows = 4;
+    page.data_len = 16;
+    base_buf_done(&raw);
+    return page;
+}
+
+/* A shard of strings, or lists, of which two are out of line: short ones, as a writer would not have
+ * it. Lists get an index, which would not pay, either. */
 static void
-outside_file(void)
+outside_file(const char *name, bool list)
 {
     static const uint8_t lengths[16] = {0, 0, 0, 0, 3}, bytes[4] = "abc";
-    struct shard_field field = {.name = "x", .type = SHARD_TYPE_STRING};
+    struct shard_field field = {.name = "x",
+                                .type = list ? SHARD_TYPE_LIST : SHARD_TYPE_STRING,
+                                .elem = list ? SHARD_TYPE_UINT8 : 0};
     const struct fmt_schema schema = {.fields = &field, .n_fields = 1};
     struct fmt_group_entry group = {.off = FMT_HEADER_SIZE, .n_rows = 4, .n_pieces = 2};
     const struct fmt_origin origin = {.split = (char *)(uintptr_t)"train"};
-    const uint32_t chunk_pages[1] = {1}, encodings[1] = {1};
+    const uint32_t chunk_pages[1] = {1}, encodings[1] = {1}, length_chunk[1] = {0};
     struct base_buf file = {0}, raw = {0}, body = {0};
-    struct fmt_page page, pieces[2];
+    struct fmt_page page, pieces[2], index;
     struct fmt_footer_parts parts = {.schema = &schema,
                                      .n_rows = 4,
                                      .n_groups = 1,
@@ -371,6 +391,9 @@ outside_file(void)
                                      .groups = &group,
                                      .pages = &page,
                                      .pieces = pieces,
+                                     .n_lengths = list,
+                                     .lengths = &index,
+                                     .length_chunk = length_chunk,
                                      .chunk_pages = chunk_pages,
                                      .encodings = encodings,
                                      .origin = &origin};
@@ -383,20 +406,22 @@ outside_file(void)
     put_entry(entries, 0, 0, 2, 43);
     put_entry(entries + 24, 2, 1, 1, 16);
     s[0] = plain(FMT_ROLE_LENGTHS, lengths, 4, 4);
-    s[1] = plain(FMT_ROLE_BYTES, bytes, 3, 1);
+    s[1] = plain(list ? FMT_ROLE_VALUES : FMT_ROLE_BYTES, bytes, 3, 1);
     s[2] = plain(FMT_ROLE_OVERFLOW, entries, 2, FMT_OVERFLOW_ENTRY);
     fuzz_page_build(4, s, 3, &raw);
     page = stand(&file, raw.data, (uint32_t)raw.len);
     page.n_rows = 4;
     page.data_len = 16 + 3 + 43 + 16;
+    if (list)
+        index = stand_lengths(&file);
     fuzz_must(base_buf_append(&body, len, 2) == 0 &&
                   base_buf_append(&body, file.data + FMT_HEADER_SIZE,
                                   file.len - FMT_HEADER_SIZE) == 0 &&
                   fmt_footer_write(&parts, &body) == 0,
               "memory");
     base_store_le16(body.data, (uint16_t)(body.len - 2 - (file.len - FMT_HEADER_SIZE)));
-    put("footer", "outside", &body);
-    put("dataset", "outside", &body);
+    put("footer", name, &body);
+    put("dataset", name, &body);
     base_buf_done(&file);
     base_buf_done(&raw);
     base_buf_done(&body);
@@ -509,7 +534,8 @@ main(int argc, char **argv)
     encoding_pages();
     far_pages();
     shard_files();
-    outside_file();
+    outside_file("outside-strings", false);
+    outside_file("outside-lists", true);
     dataset_files();
     filters();
     records();
