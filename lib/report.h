@@ -8,6 +8,9 @@
 #include "lib/hash.h"
 #include "shardline/status.h"
 
+/* At the start of a program: from then on no object that lost a part for want of memory is written
+ * as if it were whole. (jansson's setters may fail silently.) */
+void base_report_init(void);
 /* Write obj as one line in insertion order, numbers with 15 digits, to f and flush; returns 0 or
  * -errno. */
 SHARD_NODISCARD int base_report_line(FILE *f, const json_t *obj, struct shard_error *err);

@@ -177,13 +177,17 @@ loader_block_get(struct loader_arena *a, size_t len, bool force)
     b = arena_reuse(a, class);
     if (b == NULL) {
         if (!arena_take_locked(a, cap)) {
-            if (!force)
+            if (!force) {
+                errno = EAGAIN;
                 goto out;
+            }
             base_budget_force(&a->budget, cap);
         }
         b = block_map(a, cap);
-        if (b == NULL)
+        if (b == NULL) {
             base_budget_give(&a->budget, cap);
+            errno = ENOMEM;
+        }
     }
     if (b)
         a->refs++;

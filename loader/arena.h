@@ -39,8 +39,8 @@ size_t loader_block_round(size_t len);
 SHARD_NODISCARD int loader_arena_new(uint64_t limit, struct loader_arena **ret);
 /* The owner's reference; accepts NULL. */
 void loader_arena_unref(struct loader_arena *a);
-/* A block of at least len bytes, or NULL where the budget has no room (force: only where the
- * system has none). */
+/* A block of at least len bytes, or NULL: with errno EAGAIN where the budget has no room (not with
+ * force), ENOMEM where the system has none. */
 struct loader_block *loader_block_get(struct loader_arena *a, size_t len, bool force);
 void loader_block_put(struct loader_block *b); /* accepts NULL; any thread */
 /* Take len bytes from the budget, giving up kept blocks where that helps. */

@@ -349,6 +349,7 @@ group_memory(struct shard_loader *l, struct loader_group *g, uint64_t bound, uin
     for (;;) {
         struct loader_slot *slot = slot_take(l, bound);
         uint64_t more;
+        bool lacking = false; /* memory itself, not only room in the budget */
 
         if (slot == NULL)
             return -ENOMEM;
@@ -360,10 +361,13 @@ group_memory(struct shard_loader *l, struct loader_group *g, uint64_t bound, uin
                 g->slot = slot;
                 return 0;
             }
+            lacking = errno == ENOMEM;
             slot->charged -= more; /* untouched so far */
             base_budget_give(&l->load_mem->budget, more);
         }
         slot_keep(l, slot);
+        if (lacking)
+            return -ENOMEM;
         if (!memory_give_up(l, bound))
             return -EAGAIN;
     }

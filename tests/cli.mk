@@ -4,6 +4,7 @@ PY_LOG_COMPILER = $$PYTHON -B
 cli_scripts = \
 	tests/cli/check_crash.py \
 	tests/cli/check_damage.py \
+	tests/cli/check_faults.py \
 	tests/cli/check_format.py \
 	tests/cli/check_get.py \
 	tests/cli/check_golden.py \
@@ -17,6 +18,15 @@ cli_scripts = \
 	tests/cli/check_where.py
 TESTS += $(cli_scripts)
 EXTRA_DIST += $(cli_scripts) tests/cli/forge.py tests/cli/util.py
+
+# Makes calls of the system fail; a sanitizer's build cannot have it, and gets an empty file.
+check_DATA = tests/fault_inject.so
+EXTRA_DIST += tests/fault_inject.c
+CLEANFILES += tests/fault_inject.so
+tests/fault_inject.so: $(srcdir)/tests/fault_inject.c
+	@$(MKDIR_P) tests
+	$(AM_V_CC)case '$(CC) $(CFLAGS)' in *-fsanitize*) : >$@ ;; \
+	*) $(CC) $(CFLAGS) -fno-builtin -shared -fPIC -o $@ $(srcdir)/tests/fault_inject.c ;; esac
 
 # Benchmarks of the programs: anybody can run them; no test does.
 EXTRA_DIST += tests/bench/ingest_jobs.sh

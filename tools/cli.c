@@ -97,6 +97,19 @@ cli_json_text(const char *text)
     return s;
 }
 
+int
+cli_print_json(json_t *obj)
+{
+    struct shard_error err = {0};
+    int r = obj ? base_report_line(stdout, obj, &err) : -ENOMEM;
+
+    json_decref(obj);
+    if (r >= 0)
+        return CLI_OK;
+    cli_message("%s", obj ? err.text : "JSON output: no memory");
+    return CLI_FAILED;
+}
+
 /* The message on standard error and, where asked for, {"error": ...} on standard output. */
 static void
 print_failure(const char *text)
@@ -534,6 +547,7 @@ cli_main(const struct cli_program *prog, int argc, char **argv)
     if (fill_standard_fds() < 0)
         return CLI_FAILED; /* and no way to say so */
     program = prog;
+    base_report_init();
     json_wanted = find_json(argc, argv);
     snprintf(context, sizeof(context), "%s", prog->name);
     if (argc < 2)

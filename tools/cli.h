@@ -122,6 +122,9 @@ int cli_fail(int status, const char *fmt, ...) BASE_PRINTF(2, 3);
 int cli_fail_err(int status, const struct shard_error *err);
 /* A JSON string of any bytes: what is not UTF-8 becomes U+FFFD. NULL gives null. */
 json_t *cli_json_text(const char *text);
+/* The one object of --json on standard output; NULL is one that memory was lacking for. Takes
+ * ownership. Returns CLI_OK, or CLI_FAILED after saying why. */
+int cli_print_json(json_t *obj);
 /* Only the line on standard error, for verbs that put "error" into an object of their own. */
 void cli_message(const char *fmt, ...) BASE_PRINTF(1, 2);
 

@@ -359,7 +359,6 @@ print_json(const struct bench *b)
     const struct shard_loader_plan *p = &b->plan;
     const struct shard_loader_stats *s = &b->stats;
     json_t *obj, *more;
-    struct shard_error err;
     int r;
 
     obj = json_pack(
@@ -385,11 +384,12 @@ print_json(const struct bench *b)
         seconds(s->decode_ns), "gather_cpu_seconds", seconds(s->gather_ns), "hash_seconds",
         seconds(b->hash_ns), "advice", shard_limit_advice(s->limit));
     r = obj && more ? json_object_update(obj, more) : -1;
-    if (r == 0)
-        r = base_report_line(stdout, obj, &err);
-    json_decref(obj);
     json_decref(more);
-    return r < 0 ? CLI_FAILED : CLI_OK;
+    if (r < 0) {
+        json_decref(obj);
+        obj = NULL;
+    }
+    return cli_print_json(obj);
 }
 
 static void

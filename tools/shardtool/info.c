@@ -130,8 +130,6 @@ static int
 print_json(const struct info *in)
 {
     json_t *columns = json_array(), *splits = json_object(), *obj;
-    struct shard_error err;
-    int r;
 
     for (uint32_t i = 0; i < shard_dataset_n_splits(in->ds); i++)
         json_object_set_new(splits, shard_dataset_split_name(in->ds, i),
@@ -145,9 +143,7 @@ print_json(const struct info *in)
                     (json_int_t)in->rejected, "snapshot", shard_dataset_snapshot(in->ds),
                     "fingerprint", base_report_hash128(in->s->fingerprint), "splits", splits,
                     "columns", columns);
-    r = obj ? base_report_line(stdout, obj, &err) : -ENOMEM;
-    json_decref(obj);
-    return r < 0 ? CLI_FAILED : CLI_OK;
+    return cli_print_json(obj);
 }
 
 /* ----------------------------------------------------------------------------------- people */

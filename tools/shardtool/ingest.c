@@ -65,7 +65,6 @@ static int
 print_json(const struct ingest_args *a, const struct ingest_result *res, int r,
            const struct shard_error *err)
 {
-    struct shard_error report_err;
     json_t *obj;
 
     obj = json_pack(
@@ -80,15 +79,11 @@ print_json(const struct ingest_args *a, const struct ingest_result *res, int r,
         res->already_there, "dry_run", a->opts.dry_run, "entries", (json_int_t)res->entries,
         "entries_skipped", (json_int_t)res->entries_skipped, "links_skipped",
         (json_int_t)res->links_skipped);
-    if (obj == NULL)
-        return -ENOMEM;
     if (r == 0)
         json_object_set_new(obj, "columns", columns_json(&res->schema));
     else
         json_object_set_new(obj, "error", cli_json_text(err->text[0] ? err->text : shard_strerror(r)));
-    r = base_report_line(stdout, obj, &report_err);
-    json_decref(obj);
-    return r;
+    return cli_print_json(obj);
 }
 
 static void
@@ -168,7 +163,7 @@ run(struct ingest_args *a)
     status = exit_status(a, &res, r);
     if (r < 0)
         print_failure(&err, r);
-    if (cli_json() && print_json(a, &res, r, &err) < 0)
+    if (cli_json() && print_json(a, &res, r, &err) != CLI_OK)
         status = CLI_FAILED;
     else if (r == 0 && (!cli_json() || res.already_there))
         print_summary(a, &res);

@@ -82,7 +82,6 @@ static int
 print_json(json_t *obj, const struct fmt_recover_result *res, bool dry_run)
 {
     char hex[BASE_HEX128_LEN + 1];
-    struct shard_error err;
 
     base_hex128(res->snapshot, hex);
     json_object_set_new(obj, "ok", json_boolean(res->rows_lost == 0 && res->exact));
@@ -99,7 +98,7 @@ print_json(json_t *obj, const struct fmt_recover_result *res, bool dry_run)
     json_object_set_new(obj, "rewritten", json_integer((json_int_t)res->n_rewritten));
     json_object_set_new(obj, "rows_lost", json_integer((json_int_t)res->rows_lost));
     json_object_set_new(obj, "exact", json_boolean(res->exact));
-    return base_report_line(stdout, obj, &err);
+    return cli_print_json(json_incref(obj));
 }
 
 static void
@@ -149,7 +148,7 @@ recover(const char *path, bool dry_run, unsigned n_threads)
     status = res.rows_lost || !res.exact ? CLI_DAMAGE : CLI_OK;
     if (!cli_json())
         print_person(&res, dry_run);
-    else if (print_json(obj, &res, dry_run) < 0)
+    else if (print_json(obj, &res, dry_run) != CLI_OK)
         status = CLI_FAILED;
 out:
     json_decref(obj);

@@ -34,15 +34,11 @@ static int
 print_json(const struct shard_dataset *ds)
 {
     json_t *obj = json_object(), *list = json_array();
-    struct shard_error err;
-    int r;
 
     for (uint32_t i = 0; i < shard_dataset_n_columns(ds); i++)
         json_array_append_new(list, column_json(shard_dataset_field(ds, i)));
     json_object_set_new(obj, "columns", list);
-    r = base_report_line(stdout, obj, &err);
-    json_decref(obj);
-    return r < 0 ? CLI_FAILED : CLI_OK;
+    return cli_print_json(obj);
 }
 
 int

@@ -75,11 +75,8 @@ print_json(json_t *errors, const struct fmt_verify_result *res)
     json_t *obj = json_pack("{s:b, s:I, s:I, s:O}", "ok", res->n_damages == 0, "pages_checked",
                             (json_int_t)res->pages_checked, "bytes_checked",
                             (json_int_t)res->bytes_checked, "errors", errors);
-    struct shard_error err;
-    int r = obj ? base_report_line(stdout, obj, &err) : -ENOMEM;
 
-    json_decref(obj);
-    return r;
+    return cli_print_json(obj);
 }
 
 static int
@@ -103,7 +100,7 @@ verify(const char *path, enum fmt_verify_depth depth, unsigned n_threads)
     }
     status = res.n_damages > 0 || res.root_unreadable ? CLI_DAMAGE : CLI_OK;
     if (cli_json()) {
-        if (print_json(errors, &res) < 0)
+        if (print_json(errors, &res) != CLI_OK)
             status = CLI_FAILED;
     } else {
         char bytes[16];
