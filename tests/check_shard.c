@@ -528,6 +528,53 @@ START_TEST(test_codes_stay_within_the_dictionary)
 }
 END_TEST
 
+/* One value of more than 1 MiB. Of its entry, the last 24 bytes of the page, the last 4 are reserved. */
+START_TEST(test_reserved_bits_of_out_of_line_values_are_refused)
+{
+    const struct fmt_encode_opts opts = {.zstd_level = 0};
+    const size_t len = FMT_INLINE_MAX + 1;
+    struct shard_error err = {0};
+    uint8_t *value = calloc(len, 1);
+    struct sample x;
+
+    sample_begin(&x, "a:binary", 1);
+    ck_assert_int_eq(fmt_column_append_bytes(&x.cols[0], value, len), 0);
+    free(value);
+    sample_write(&x, &opts);
+    ck_assert_uint_eq(x.f->n_pieces, 2);
+    ck_assert_int_eq(sample_decode(&x, x.f, &x.file, true, &err), 0);
+    for (uint32_t i = 1; i <= 4; i++) {
+        ck_assert_int_eq(decode_with(&x, x.f->pages[0].stored_len - i, 1, &err),
+                         SHARD_EUNSUPPORTED);
+        ck_assert_ptr_nonnull(strstr(err.text, "reserved bits"));
+    }
+    sample_done(&x);
+}
+END_TEST
+
+/* A segment lists the rows of a shard's row groups as one value, of up to 4 MiB: in its page, as
+ * readers of restricted files know nothing else. */
+START_TEST(test_restricted_files_have_no_out_of_line_values)
+{
+    const struct fmt_encode_opts opts = {.zstd_level = 3, .plain_only = true};
+    const uint32_t n = FMT_SHARD_GROUPS_MAX;
+    uint32_t *rows = calloc(n, sizeof(*rows));
+    struct shard_error err = {0};
+    struct sample x;
+
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = i;
+    sample_begin(&x, "group_rows:list<uint32>", 1);
+    ck_assert_int_eq(fmt_column_append_list(&x.cols[0], rows, n), 0);
+    free(rows);
+    sample_write(&x, &opts);
+    ck_assert_uint_eq(x.f->n_pieces, 0);
+    ck_assert_uint_eq(x.f->n_pages, 1);
+    ck_assert_int_eq(sample_decode(&x, x.f, &x.file, true, &err), 0);
+    sample_done(&x);
+}
+END_TEST
+
 START_TEST(test_unknown_things_are_named)
 {
     static const struct {
@@ -834,6 +881,8 @@ suite(void)
     tcase_add_loop_test(tc, test_every_flipped_byte_is_found, 0, 2);
     tcase_add_test(tc, test_foreign_files_are_refused);
     tcase_add_loop_test(tc, test_codes_stay_within_the_dictionary, 0, 2);
+    tcase_add_test(tc, test_reserved_bits_of_out_of_line_values_are_refused);
+    tcase_add_test(tc, test_restricted_files_have_no_out_of_line_values);
     tcase_add_test(tc, test_unknown_things_are_named);
     tcase_add_test(tc, test_newer_versions_and_sections);
     tcase_add_test(tc, test_footer_without_sections_is_refused);

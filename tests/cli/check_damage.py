@@ -3,7 +3,9 @@
 import os
 import random
 import shutil
+import struct
 
+import forge
 from util import ingest, main, tool, tool_json, tree, write
 
 
@@ -115,6 +117,67 @@ def test_damage_is_an_error_with_its_place(tmp):
     assert r["error"] and tree(ds) == before
     shutil.rmtree(os.path.join(ds, "roots"))
     tool("verify", ds, status=1)
+
+
+def test_a_root_that_decodes_to_gigabytes_is_refused(tmp):
+    """Every page a constant: some hundred bytes that say they hold 20 million rows."""
+    ds, n = dataset(tmp), 20 << 20
+    root = forge.Dataset(ds).root
+
+    def constants():
+        root.groups = [n]
+        root.pages = []
+        for c in root.columns:
+            size = 8 if c[0] == forge.UINT64 else 4
+            role = 4 if c[0] == forge.UINT64 else 2
+            raw = struct.pack("<IBBHBBBBII", n, 1 + (role == 2), 0, 0, role, 1, 0, size, n, size)
+            if role == 2:
+                raw += struct.pack("<BBBBII", 5, 0, 0, 1, 0, 0)
+            raw += bytes(size)
+            root.pages.append(forge.Page(raw, len(raw), n, size * n, 0))
+
+    root.tweak = constants
+    root.write(os.path.join(ds, "roots/00000000000000000001.root"))
+    _, err = tool("info", ds, status=1)
+    assert b"more than this build takes" in err, err
+
+
+def test_every_verb_names_the_rows_of_a_damaged_page(tmp):
+    """Many pages: what is lost is the rows of one, counted within the dataset."""
+    lines = ['{"id": %d, "text": "row %d %s"}' % (i, i, "abcdefgh" * (i * i % 13)) for i in range(3000)]
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, write(os.path.join(tmp, "y.jsonl"), "\n".join(lines)), "--split", "a=0.5,b=0.5",
+           "--row-group-bytes", "32K", "--page-bytes", "4K")
+    rows = tool("cat", ds)[0].splitlines()
+    d = forge.Dataset(ds)
+    s, before = d.shards[1], d.segment.rows[0]["rows"]
+    group0 = before + s.groups[0]
+    pages = s.chunks[len(s.columns) + 1]
+    assert pages > 2 and len(s.groups) > 2, (s.groups, s.chunks)
+    first = group0 + s.page(1, 1, 0).n_rows
+    end = first + s.page(1, 1, 1).n_rows
+    whole = open(os.path.join(ds, d.segment.rows[1]["path"]), "rb").read()
+    at = whole.index(s.page(1, 1, 1).stored)
+    flip(os.path.join(ds, d.segment.rows[1]["path"]), at + 7, 2)
+
+    path = d.segment.rows[1]["path"].encode()
+    page = (path, b"row group 1", b"column 1 (text)", b"page 1")
+    group_rows = b"rows %d to %d cannot be read" % (group0, group0 + s.groups[1] - 1)
+    page_rows = b"rows %d to %d cannot be read" % (first, end - 1)
+    out = os.path.join(tmp, "out")
+    for args, words in ((["cat", ds], (group_rows,)), (["export", ds, "-o", out], (group_rows,)),
+                        (["bench", ds, "--split", "b"], (group_rows,)),
+                        (["get", ds, str(first)], (page_rows,)),
+                        (["get", ds, "--io", "pread", "0,%d" % (end - 1)], (page_rows,)),
+                        (["get", ds, "--raw", "text", str(first)], (b"row %d cannot be read" % first,))):
+        _, err = tool(*args, status=1)
+        for word in page + words:
+            assert word in err, (args, word, err)
+    [e] = tool_json("verify", ds, status=4)["errors"]
+    assert (e["row_group"], e["column"], e["page"]) == (1, "text", 1), e
+    assert (e["row_first"], e["row_last"], e["rows_lost"]) == (first, end - 1, end - first), e
+    others = tool("get", ds, "0-%d,%d-2999" % (first - 1, end))[0].splitlines()
+    assert others == rows[:first] + rows[end:]
 
 
 main(globals())
