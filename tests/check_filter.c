@@ -356,9 +356,10 @@ END_TEST
 /* -------------------------------------------------------------------- random expressions, random rows */
 
 #define RANDOM_COLUMNS                                                                             \
-    "i8:int8?,i64:int64?,u64:uint64?,u16:uint16,f32:float32?,f64:float64?,h:bfloat16?,t:timestamp[ms],b:bool?,"   \
-    "s:string?,y:binary?,l:list<int32>?"
-enum { N_COLUMNS = 12, COL_B = 8, COL_S = 9, COL_Y = 10, COL_L = 11, MAX_LITS = 5, N_GROUPS = 12 };
+    "i8:int8?,i64:int64?,u64:uint64?,u16:uint16,f32:float32?,f64:float64?,h:bfloat16?,g:float16?,"    \
+    "t:timestamp[ms],b:bool?,s:string?,y:binary?,l:list<int32>?,ls:list<string>?,x:tensor<int8,2>?"
+enum { COL_F32 = 4, COL_G = 7, COL_B = 9, COL_S, COL_Y, COL_L, COL_LS, COL_X, N_COLUMNS };
+enum { N_ORDERED = COL_L, MAX_LITS = 5, N_GROUPS = 12 };
 
 struct lit {
     long double v; /* 64 bits of mantissa: every int64, uint64 and double */
@@ -437,8 +438,9 @@ random_leaf(uint64_t *rng)
     e->col = (uint32_t)below(rng, N_COLUMNS);
     e->negated = below(rng, 3) == 0;
     e->op = (int)below(rng, BASE_ARRAY_LEN(ops));
-    e->lengths = e->col == COL_L || (e->col >= COL_S && below(rng, 4) == 0);
-    if (below(rng, 8) == 0) {
+    e->lengths = e->col == COL_L || e->col == COL_LS ||
+                 ((e->col == COL_S || e->col == COL_Y) && below(rng, 4) == 0);
+    if (below(rng, 8) == 0 || e->col == COL_X) {
         e->kind = E_NULL;
         return e;
     }
@@ -450,7 +452,7 @@ random_leaf(uint64_t *rng)
         e->kind = E_BOOL;
         return e;
     }
-    if (e->col >= 4 && e->col <= 6 && below(rng, 6) == 0) {
+    if (e->col >= COL_F32 && e->col <= COL_G && below(rng, 6) == 0) {
         e->kind = E_NAN;
         return e;
     }
@@ -532,6 +534,18 @@ put_expr(const struct expr *e, const struct fmt_schema *s, struct base_buf *b)
     ck_assert_int_eq(r, 0);
 }
 
+/* IEEE 754, chapter 3.4: sign, 5 bits of exponent, 10 of mantissa. */
+static long double
+naive_half(uint16_t v)
+{
+    const int exponent = v >> 10 & 31;
+    const long double mantissa = v & 1023, sign = v >> 15 ? -1 : 1;
+
+    if (exponent == 31)
+        return mantissa > 0 ? (long double)NAN : sign * (long double)INFINITY;
+    return sign * (exponent ? ldexpl(1024 + mantissa, exponent - 25) : ldexpl(mantissa, -24));
+}
+
 static long double
 naive_number(const struct shard_array *a, uint64_t row)
 {
@@ -548,6 +562,7 @@ naive_number(const struct shard_array *a, uint64_t row)
         memcpy(&f, &bits, sizeof(f));
         return (long double)f;
     }
+    case SHARD_TYPE_FLOAT16: return naive_half(((const uint16_t *)a->values)[row]);
     case SHARD_TYPE_FLOAT32: return (long double)((const float *)a->values)[row];
     case SHARD_TYPE_FLOAT64: return (long double)((const double *)a->values)[row];
     default: return a->offsets[row + 1] - a->offsets[row];
@@ -644,6 +659,10 @@ put_random_number(uint64_t *rng, struct fmt_column *c)
 {
     struct lit l;
     const double fs[] = {NAN, INFINITY, -INFINITY, DBL_MIN};
+    /* 0, -0, 0.5, -0.5, 1.5, 1, 100, 127.5, the least and the greatest, infinite, none */
+    const uint16_t halves[] = {0,      0x8000, 0x3800, 0xb800, 0x3e00, 0x3c00, 0x5640,
+                               0x57f8, 1,      0xfbff, 0x7c00, 0xfc00, 0x7e00, 0xfe01};
+    const uint16_t half = halves[below(rng, BASE_ARRAY_LEN(halves))];
     double d;
     float f;
     int64_t i;
@@ -656,6 +675,7 @@ put_random_number(uint64_t *rng, struct fmt_column *c)
     u = l.v >= 0x1p64L ? UINT64_MAX : l.v < 0 ? (uint64_t)-l.v % 7 : (uint64_t)l.v;
     ck_assert_int_eq(fmt_column_append_number(c, c->type == SHARD_TYPE_FLOAT64   ? (void *)&d
                                                  : c->type == SHARD_TYPE_FLOAT32 ? (void *)&f
+                                                 : c->type == SHARD_TYPE_FLOAT16 ? (const void *)&half
                                                  : c->type == SHARD_TYPE_BFLOAT16
                                                      ? (void *)((char *)&f + 2)
                                                  : c->type == SHARD_TYPE_UINT64 ||
@@ -686,6 +706,11 @@ random_group(uint64_t *rng, const struct fmt_schema *s, uint64_t n, struct fmt_c
                 ok = fmt_column_append_bool(&cols[c], shard_util_next(&r) & 1);
             else if (c == COL_L)
                 ok = fmt_column_append_list(&cols[c], "0123456789abcdef", below(&r, 4));
+            else if (c == COL_LS)
+                ok = fmt_column_append_strings(&cols[c], "abc", (const uint32_t[]){1, 0, 2},
+                                               below(&r, 4));
+            else if (c == COL_X)
+                ok = fmt_column_append_tensor(&cols[c], "ab");
             else if (c == COL_S || c == COL_Y) {
                 len = random_bytes(&r, text);
                 ok = fmt_column_append_bytes(&cols[c], text, len);
@@ -812,7 +837,7 @@ START_TEST(test_pruning_and_evaluation_are_those_of_a_naive_walk)
         }
         shard.stats_len = fmt_shard_stats_make(&s, &stats[0][0], group_rows, n_groups, bytes);
         ck_assert_int_eq(fmt_shard_stats_check(bytes, shard.stats_len, N_COLUMNS, shard.n_rows), 0);
-        ck_assert_uint_eq(shard.stats_len, 11 * 48); /* all but the list */
+        ck_assert_uint_eq(shard.stats_len, N_ORDERED * 48); /* all but lists and tensor */
         for (int k = 0; k < 60; k++)
             check_expr(&rng, &s, cols, stats, group_rows, &shard);
         for (uint32_t g = 0; g < N_GROUPS; g++)
