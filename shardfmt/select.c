@@ -9,7 +9,6 @@
 #include "lib/fail.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/dataset.h"
-#include "shardfmt/lengths.h"
 #include "shardfmt/manifest.h"
 #include "shardfmt/shard_stats.h"
 #include "shardfmt/table.h"
@@ -55,15 +54,10 @@ find_column(const struct fmt_select *s, uint32_t column)
 static bool
 by_index(const struct fmt_select *s, uint32_t i)
 {
-    const struct fmt_filter_input *in = &s->in[i];
-    const struct shard_field *f = &s->ds->snapshot.schema.fields[in->column];
-
-    if (!in->lengths || (!fmt_lengths_wanted(f->type, f->elem) && f->type != SHARD_TYPE_BINARY))
-        return false;
     for (uint32_t k = 0; k < s->n_in; k++)
-        if (s->in[k].column == in->column && !s->in[k].lengths)
+        if (s->in[k].column == s->in[i].column && !s->in[k].lengths)
             return false;
-    return true;
+    return s->in[i].lengths;
 }
 
 int

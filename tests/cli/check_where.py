@@ -169,6 +169,20 @@ def test_nulls_and_lengths_of_lists_need_no_values(tmp):
     tool("cat", ds, "--where", "l IS NULL", status=1)
 
 
+def test_nulls_and_lengths_of_large_strings_need_no_values(tmp):
+    rng = random.Random(8)
+    lines = [{"id": i, "s": None if i == 3 else "%x" % rng.getrandbits(4 * 3000000) if i == 1 else "short"}
+             for i in range(5)]
+    ds = make(tmp, lines, "--codec", "none")
+    (name,) = os.listdir(os.path.join(ds, "shards"))
+    with open(os.path.join(ds, "shards", name), "r+b") as f:
+        f.seek(os.path.getsize(f.name) // 2)
+        f.write(b"~" * 100)
+    for expr, want in (("s IS NULL", [3]), ("length(s) > 2900000", [1]), ("length(s) = 5 AND s IS NOT NULL", [0, 2, 4])):
+        assert [r["id"] for r in where(ds, expr, "--columns", "id")[0]] == want, expr
+    tool("cat", ds, "--where", "s = 'short'", "--columns", "id", status=1)
+
+
 def test_export(tmp):
     rows = rows_of_years(3000)
     ds = make(tmp, rows)
