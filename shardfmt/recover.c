@@ -942,7 +942,9 @@ snapshot_build(struct recover *r)
         r->res.fingerprint = r->base.fingerprint;
         return 0;
     }
-    rc = shards_add(r);
+    rc = r->dry_run ? 0 : fmt_dataset_mkdirs(r->dirfd, r->err); /* whole folders may be lost */
+    if (rc >= 0)
+        rc = shards_add(r);
     if (rc >= 0 && r->res.n_rows == 0 && (r->res.rows_lost || r->res.base == 0))
         return base_fail(r->err, SHARD_ENOTFOUND,
                          "not one row can be saved; nothing was published");

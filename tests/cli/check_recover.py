@@ -244,6 +244,28 @@ def test_row_groups_with_a_dictionary_are_kept(tmp):
     assert [x["text"] for x in cat(ds)] == lines[:first] + lines[end:]
 
 
+def test_whole_folders_are_lost(tmp):
+    ds = dataset(tmp)
+    want = splits(ds)
+    for folders in (("roots",), ("segments",), ("roots", "segments", "quarantine", "tmp")):
+        copy = os.path.join(tmp, "copy")
+        shutil.copytree(ds, copy)
+        for folder in folders:
+            shutil.rmtree(os.path.join(copy, folder))
+        r = recover(copy, 4 if "roots" in folders else 0)
+        assert r["rows"] == N and r["rows_lost"] == 0, r
+        same_splits(copy, want)
+        shutil.rmtree(copy)
+    for folders in (("shards",), ("shards", "roots")):  # nothing is published then
+        copy = os.path.join(tmp, "copy")
+        shutil.copytree(ds, copy)
+        for folder in folders:
+            shutil.rmtree(os.path.join(copy, folder))
+        before = tree(copy)
+        assert "error" in tool_json("recover", copy, status=1) and tree(copy) == before
+        shutil.rmtree(copy)
+
+
 def test_without_a_root_gaps_are_named(tmp):
     ds = dataset(tmp)
     want = splits(ds)
