@@ -78,9 +78,11 @@ bench("--partitions", 7, fails=2)
 bench("--split", "nothing", fails=2)
 bench("--columns", "nothing", fails=2)
 bench("--partitions", 65537, "--batch-size", 65537, fails=2)
-for name in ("SIGINT", "SIGTERM", "SIGKILL"): # in the middle of a long run; the next one is as ever
+# In the middle of a long run; the next one is as ever. A shell's background job ignores SIGINT.
+for name in ("SIGINT", "SIGTERM", "SIGKILL"):
     p = subprocess.Popen([tool, "bench", ds, "--epochs", "1000", "--progress", "always"],
-                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert p.stderr.read(1), name
     p.send_signal(getattr(signal, name))
     p.communicate()
