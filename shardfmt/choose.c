@@ -1,8 +1,8 @@
 /* Choosing: what would these values cost in the file?
  *
  * With zstd on top, fewer raw bytes are not always fewer stored ones: packing bits hides from zstd
- * the byte patterns that it lives on. So candidates are tried on a bounded sample, compressed as
- * the page will be, and the sample's ratio is applied to the whole. Small streams are tried whole.
+ * the byte patterns that it lives on. So candidates are tried on a bounded sample, compressed much
+ * as the page will be, and the sample's ratio is applied to the whole. Small streams are tried whole.
  * Everything here depends on values and options only. */
 #include "config.h"
 #include "shardfmt/encode.h"
@@ -19,6 +19,12 @@
 #define SAMPLE_RUN_MAX   4096u  /* values of a run: a 64th of all, but one block at least */
 #define SAMPLE_BYTES     16384u /* of bytes: as many, in four runs */
 #define DECODE_WEIGHT    64u    /* so many bytes that zstd has to give weigh as one in the file */
+#define TRIAL_LEVEL      1      /* of zstd: it ranks the ways as higher ones do, and is done in half the time */
+#define NOTHING_TO_GAIN  64u    /* bytes of a sample: what takes no more is tried no other way */
+/* A way that leaves zstd more than so many times the bytes that another one takes when it is through with
+ * them is not tried: packed bits and runs have little left in them, the others more. */
+#define PACKED_SHRINKS   2u
+#define BYTES_SHRINK     4u
 
 /* Runs of run_len things of size bytes, of n in all, into e->sample. Returns how many things. */
 static int64_t
@@ -50,7 +56,7 @@ trial_size(struct fmt_encoder *e, const void *data, size_t len)
     base_buf_reset(&e->trial);
     if (base_buf_reserve(&e->trial, base_codec_bound(len)) < 0)
         return -ENOMEM;
-    r = base_codec_compress(e->codec, e->opts->zstd_level, e->trial.data, e->trial.cap, data, len);
+    r = base_codec_compress(e->codec, TRIAL_LEVEL, e->trial.data, e->trial.cap, data, len);
     return r < 0 ? r : BASE_MIN(r, (int64_t)len);
 }
 
@@ -120,21 +126,27 @@ try_simple(struct fmt_encoder *e, struct fmt_ints_kind kind, const void *values,
            struct trial *best)
 {
     const bool zstd = e->opts->zstd_level != 0;
-    size_t k = kind.size;
+    size_t k = kind.size, packed, runs;
     uint64_t lo, hi;
-    int r = 0;
+    int r;
 
     *best = (struct trial){.raw = UINT64_MAX, .cost = UINT64_MAX};
+    r = try_way(e, FMT_ENC_PLAIN, kind, values, n, best);
+    if (r < 0 || best->stored <= NOTHING_TO_GAIN)
+        return r;
     if (kind.is_int) {
         (void)fmt_for_measure(values, kind.size, kind.is_signed, n, &lo, &hi);
         k = fmt_ints_narrowest(lo, hi, kind.size, kind.is_signed);
-        r = try_way(e, FMT_ENC_FOR, kind, values, n, best);
+        packed = fmt_for_size(values, kind.size, kind.is_signed, n);
+        best->raw = BASE_MIN(best->raw, packed);
+        if (packed <= PACKED_SHRINKS * best->cost)
+            r = try_way(e, FMT_ENC_FOR, kind, values, n, best);
     }
-    if (r == 0)
-        r = try_way(e, FMT_ENC_PLAIN, kind, values, n, best);
-    if (r == 0 && k > 1 && (zstd || k == 3 || (k > 4 && k < kind.size)))
+    if (r == 0 && k > 1 && (zstd || k == 3 || (k > 4 && k < kind.size)) &&
+        n * k <= BYTES_SHRINK * best->cost)
         r = try_way(e, FMT_ENC_BSS, kind, values, n, best);
-    if (r == 0 && fmt_rle_runs(values, kind.size, n) <= n / 2)
+    runs = fmt_rle_runs(values, kind.size, n);
+    if (r == 0 && runs <= n / 2 && runs * (k + 1) <= PACKED_SHRINKS * best->cost)
         r = try_way(e, FMT_ENC_RLE, kind, values, n, best);
     return r;
 }

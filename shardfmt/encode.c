@@ -194,6 +194,13 @@ struct numbers {
     struct fmt_ints_kind kind;
 };
 
+static inline __attribute__((always_inline)) void
+take_every(const uint8_t *values, size_t size, size_t stride, size_t n, uint8_t *dst)
+{
+    for (size_t i = 0; i < n; i++)
+        memcpy(dst + i * size, values + i * stride * size, size);
+}
+
 /* Whether a sample of the values repeats enough for a dictionary to be worth building. */
 static int
 dict_sample_numbers(struct fmt_encoder *e, const struct numbers *v)
@@ -203,8 +210,17 @@ dict_sample_numbers(struct fmt_encoder *e, const struct numbers *v)
     base_buf_reset(&e->sample);
     if (base_buf_reserve(&e->sample, n * v->kind.size) < 0)
         return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        base_buf_put(&e->sample, v->values + i * stride * v->kind.size, v->kind.size);
+    switch (v->kind.size) { /* a constant size is a plain load and store */
+    case 2:
+        take_every(v->values, 2, stride, n, e->sample.data);
+        break;
+    case 4:
+        take_every(v->values, 4, stride, n, e->sample.data);
+        break;
+    default:
+        take_every(v->values, 8, stride, n, e->sample.data);
+        break;
+    }
     return fmt_dict_numbers(&e->dict, e->sample.data, v->kind.size, n, (uint32_t)(n - n / 10));
 }
 
