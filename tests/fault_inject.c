@@ -9,7 +9,9 @@
  * allocator's by glibc's other names for it, so that nothing has to be looked up. */
 #undef _FILE_OFFSET_BITS /* else pread and pread64 are one name */
 #undef _FORTIFY_SOURCE
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
