@@ -145,10 +145,12 @@ put_bound(const struct column *c, const uint8_t bound[PREFIX], struct base_buf *
 {
     const struct fmt_type t = fmt_field_type(c->field);
     const int32_t offsets[2] = {0, t.kind == FMT_KIND_BYTES ? prefix_len(c->field, bound) : 0};
-    struct shard_array a = {.type = c->field->type, .n_rows = 1, .n_values = 1, .values = bound};
+    uint64_t words[PREFIX / 8]; /* aligned as values are */
+    struct shard_array a = {.type = c->field->type, .n_rows = 1, .n_values = 1, .values = words};
     double d;
     float f;
 
+    memcpy(words, bound, sizeof(words));
     if (t.kind == FMT_KIND_BYTES) {
         a.offsets = offsets;
     } else if (t.number == FMT_NUMBER_FLOAT) { /* floats of every size stand as float64 */
