@@ -132,6 +132,11 @@ def test_pages(tmp):
         data = bytes(8) + bytes([99, 8]) + bytes(8 * n)
         p.raw = struct.pack("<IBBHBBBBII", n, 1, 0, 0, VALUES, 5, 0, 8, n, len(data)) + data
 
+    def packed_floats(p):
+        """What the ingest chose may be plain, which would stand elsewhere in the page."""
+        n = p.n_rows
+        p.raw = struct.pack("<IBBHBBBBII", n, 1, 0, 0, VALUES, 4, 0, 8, n, 8 * n) + bytes(8 * n)
+
     def poke(at, *values):
         return lambda p: p.poke(at, *values)
 
@@ -148,7 +153,7 @@ def test_pages(tmp):
         ("f", role(VALUES, 0, 200), b"role 200"),
         ("f", role(VALUES, 1, 77), b"encoding 77"),
         ("f", role(VALUES, 2, 1), b"version 1 of encoding"),
-        ("f", role(VALUES, 1, 4), b"encoding 4 (for) of the stream of values"),
+        ("f", packed_floats, b"encoding 4 (for) of the stream of values"),
         ("id", delta, b"encoding 99"),
         ("flag", role(VALIDITY, 1, 2), b"encoding 2 (rle) of the stream of validity"),
         ("flag", role(VALUES, 1, 2), b"encoding 2 (rle) of the stream of values"),
