@@ -285,7 +285,7 @@ check_for(const void *values, size_t size, bool is_signed, size_t n, size_t expe
     for (int more = -1; more <= 1 && n; more += 2) {
         int k = fmt_for_open(&r, packed, len + (size_t)more, size, n, &err);
 
-        for (p = back; k >= 0 && r.left; p += (size_t)k * size)
+        for (p = back; k >= 0 && r.left; p += k > 0 ? (size_t)k * size : 0)
             k = fmt_for_next(&r, p, &err);
         ck_assert_int_eq(k, SHARD_ECORRUPT);
     }
