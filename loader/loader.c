@@ -335,6 +335,7 @@ shard_loader_get_stats(const struct shard_loader *loader, struct shard_loader_st
     ret->memory_peak = atomic_load_explicit(&l->load_mem->budget.peak, memory_order_relaxed) +
                        atomic_load_explicit(&l->batch_mem->budget.peak, memory_order_relaxed) +
                        l->footer_peak;
+    ret->memory_peak = BASE_MAX(ret->memory_peak, l->plan_peak);
     ret->limit = verdict(l);
     (void)pthread_mutex_unlock(&l->lock);
 }

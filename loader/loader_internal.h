@@ -274,7 +274,7 @@ struct shard_loader {
     uint32_t n_live;                      /* groups not ABSENT */
     uint32_t n_reading, n_decoding, n_units, n_opening, n_reads_in_flight;
     uint64_t bytes_out;                   /* of units that are queued or running */
-    uint64_t n_open_shards, footer_bytes, footer_peak, pass;
+    uint64_t n_open_shards, footer_bytes, footer_peak, plan_peak, pass;
     bool flight_full;                     /* flight_max was reached, and half of it not yet left */
     bool memory_blocked;                  /* the next group in line has no room */
     bool waiting;                         /* the consumer is in next() without a batch */

@@ -500,6 +500,8 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
     l->footers_max = BASE_MIN(BASE_MAX(BASE_MIN(p->memory / 32, FOOTERS_MAX), footers),
                               p->memory - load_min - batch_min);
     loader_shards_trim(l);
+    l->plan_peak = l->footer_peak; /* while there was nothing but footers */
+    l->footer_peak = l->footer_bytes;
     l->batch_share = BASE_MAX(batch_min, BASE_MIN(p->memory / 8, BATCHES_MAX));
     l->batch_share = BASE_MIN(l->batch_share, p->memory - load_min - l->footers_max);
     l->load_share = p->memory - l->batch_share - l->footers_max;
