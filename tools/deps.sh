@@ -5,7 +5,7 @@ set -eu
 
 build="gcc g++ make autoconf automake libtool pkg-config liburing-dev libzstd-dev libxxhash-dev
     libarchive-dev libjansson-dev libsimdjson-dev"
-test="check python3 zstd"
+test="check python3 python3-xxhash python3-zstandard zstd"
 ci="clang libomp-dev xz-utils git"
 
 case ${1-} in

@@ -6,11 +6,10 @@ import os
 import random
 import struct
 import subprocess
-import sys
 
-from util import data, ingest, json_lines, main, tool, tree, write
+from util import data, ingest, json_lines, main, need_reader, tool, tree, write
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+need_reader()
 from shardline_reader import BFLOAT16, FLOAT16, FLOAT32, NUMBERS, SPARSE, TENSOR, Shard  # noqa: E402
 
 MAKE = os.path.join(os.environ["top_builddir"], "tests", "make_dataset")

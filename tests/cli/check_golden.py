@@ -6,13 +6,11 @@ import os
 import re
 import struct
 
-import sys
-
-from util import main
+from util import main, need_reader
 
 TOP = os.environ["top_srcdir"]
 GOLDEN = os.path.join(TOP, "tests", "golden")
-sys.path.insert(0, os.path.join(TOP, "tests"))
+need_reader()
 import shardline_reader as reader  # noqa: E402
 from shardline_reader import Damaged, Dataset, PageReader, Shard, Unsupported  # noqa: E402
 

@@ -7,11 +7,10 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 
-from util import TOOL, ingest, main, tool, tool_json, tree, write
+from util import TOOL, ingest, main, need_reader, tool, tool_json, tree, write
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+need_reader()
 from shardline_reader import Shard  # noqa: E402
 
 N = 3000

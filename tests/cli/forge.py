@@ -4,10 +4,10 @@ what a reader does with things that it does not know."""
 
 import os
 import struct
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from util import need_reader
 
+need_reader()
 import shardline_reader as reader  # noqa: E402
 from shardline_reader import MAGIC, hash64  # noqa: E402
 

@@ -3,6 +3,7 @@ them all, prints what failed and exits 1 then. Programs and data come from the e
 (tests/local.mk)."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +18,16 @@ DATA = os.environ.get("SHARDLINE_DATA")
 
 class Skip(Exception):
     pass
+
+
+def need_reader():
+    """Make tests/shardline_reader.py importable, or skip the whole script where its modules are
+    missing."""
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    for package in ("xxhash", "zstandard"):
+        if importlib.util.find_spec(package) is None:
+            print("SKIP: no python3-%s, which the second reader needs (sh tools/deps.sh test)" % package)
+            sys.exit(77)
 
 
 def tool(*args, status=0, stdin=None, env=None, **kw):
