@@ -191,8 +191,12 @@ base_dict_new(const void *data, size_t len, int level, struct base_dict **ret_di
     if (level != 0)
         d->cdict = ZSTD_createCDict(data, len, level);
     if (d->ddict == NULL || (level != 0 && d->cdict == NULL)) {
+        const size_t head = ZDICT_getDictHeaderSize(data, len); /* zstd does not say why */
+
         base_dict_free(d);
-        return SHARD_ECORRUPT; /* or lack of memory: zstd does not say */
+        return ZDICT_isError(head) && ZSTD_getErrorCode(head) != ZSTD_error_memory_allocation
+                   ? SHARD_ECORRUPT
+                   : -ENOMEM;
     }
     *ret_dict = d;
     return 0;

@@ -1402,22 +1402,27 @@ decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column, uint3
 {
     const struct fmt_page *pages =
         f->pages + f->chunk_first[(size_t)group * f->n_columns + column] + first;
-    uint64_t raw = 0, data = 0, pieces = 0, n_rows = 0;
+    const enum fmt_kind kind = fmt_field_type(&f->schema.fields[column]).kind;
+    uint64_t raw = 0, data = 0, pieces = 0, dict = 0, n_rows = 0;
     bool out_of_line = false;
 
     for (uint32_t i = 0; i < n; i++) {
         n_rows += pages[i].n_rows;
         raw = BASE_MAX(raw, pages[i].raw_len);
         data += pages[i].data_len;
+        if (kind == FMT_KIND_STRINGS) /* 4 bytes per element, and so per entry of a dictionary */
+            dict = BASE_MAX(dict, pages[i].data_len);
         out_of_line |= pages[i].data_len > FMT_INLINE_MAX; /* as one such value is longer */
     }
     data = BASE_MIN(data, FMT_CHUNK_DATA_MAX); /* more is refused */
-    if (n > 1 && fmt_field_type(&f->schema.fields[column]).kind == FMT_KIND_STRINGS)
+    if (n > 1 && kind == FMT_KIND_STRINGS)
         data *= 2; /* how much of it is lengths shows only later: either has room for all */
     if (out_of_line && f->piece_first[group + 1] > f->piece_first[group])
         pieces = 2 * (uint64_t)FMT_INLINE_MAX;
+    if (dict)
+        dict = base_buf_round(BASE_MIN(dict, FMT_CHUNK_DATA_MAX) + sizeof(uint32_t));
     /* Buffers: page, values with offsets and indices, dictionary offsets, validity; and slack. */
-    return base_buf_round(raw) + base_buf_round(data) + (n_rows + 2) * sizeof(uint32_t) +
+    return dict + base_buf_round(raw) + base_buf_round(data) + (n_rows + 2) * sizeof(uint32_t) +
            n_rows / 8 + pieces + 8 * (uint64_t)(2 * BASE_BUF_SLACK) + sizeof(struct fmt_decoded);
 }
 

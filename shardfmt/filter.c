@@ -112,6 +112,9 @@ lengths_of(const struct block *b, const struct shard_array *a, uint64_t keys[BLO
 {
     for (uint32_t i = 0; i < b->n; i++)
         keys[i] = (uint64_t)(a->offsets[b->row0 + i + 1] - a->offsets[b->row0 + i]);
+    for (uint32_t i = 0; i < a->n_far; i++)
+        if (a->far[i].row >= b->row0 && a->far[i].row - b->row0 < b->n)
+            keys[a->far[i].row - b->row0] = a->far[i].size;
 }
 
 /* NULL where it has none, and so the filter perhaps has none. */

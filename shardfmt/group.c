@@ -356,21 +356,29 @@ put_page(struct imaging *g, const struct shard_array *a, uint64_t row0, uint32_t
     struct fmt_page p = {.n_rows = n, .data_len = data_len}, plain = p;
     const size_t before = g->im->bytes.len;
     const uint32_t used = g->encoder.used;
+    const uint8_t asked = g->encoder.encoding;
     int r = fmt_encode_page(&g->encoder, a, row0, n, over, n_over);
 
+    if (r == 0 && g->encoder.page.len > FMT_PAGE_RAW_LIMIT) { /* as runs of one byte each */
+        g->encoder.encoding = FMT_ENC_PLAIN;
+        g->encoder.used = used;
+        r = fmt_encode_page(&g->encoder, a, row0, n, over, n_over);
+        g->encoder.encoding = asked;
+    }
     if (r == 0)
         r = image_store(g, g->encoder.page.data, g->encoder.page.len, &p);
     if (r == 0 && g->encoder.alternative &&
         p.stored_len > g->encoder.plain_cost - g->encoder.plain_cost / 8) {
         /* The sample promised more than the page keeps (its estimates are on the high side, as trials
          * are of a low level): is it smaller without? */
-        const uint32_t chosen = g->encoder.used;
+        const uint32_t chosen = g->encoder.used, n_distinct = g->encoder.n_distinct;
         const size_t end = g->im->bytes.len;
 
         g->encoder.encoding = FMT_ENC_PLAIN;
         g->encoder.used = used;
         r = fmt_encode_page(&g->encoder, a, row0, n, over, n_over);
-        g->encoder.encoding = FMT_ENC_AUTO;
+        g->encoder.encoding = asked;
+        g->encoder.n_distinct = n_distinct; /* of the values, however they are stored */
         if (r == 0)
             r = image_store(g, g->encoder.page.data, g->encoder.page.len, &plain);
         if (r == 0)
@@ -435,6 +443,9 @@ put_lengths(struct imaging *g, const struct shard_array *a, uint32_t col)
         chunk += pages[i].stored_len;
     if (fmt_lengths_allowed(chunk) <= FMT_LENGTHS_ENTRY) /* most columns of most row groups */
         return 0;
+    take_column(g, col);
+    g->encoder.encoding = FMT_ENC_AUTO; /* what is asked for holds for the values */
+    g->gains = false;
     g->dict = NULL;
     r = fmt_lengths_of(a, &g->numbers, &lengths);
     if (r == 0)

@@ -479,8 +479,9 @@ index_check(const struct fmt_inspect *in, uint32_t group, uint32_t column, struc
                                &have, err);
     if (r < 0)
         return r == SHARD_ECHECKSUM ? 0 : r; /* the hash was looked at */
-    if (fmt_lengths_of(a, &s->lengths, &want) < 0)
-        return base_fail(err, -ENOMEM, "%s", in->path);
+    r = fmt_lengths_of(a, &s->lengths, &want);
+    if (r < 0)
+        return base_fail(err, r, "%s", in->path);
     if (bits_equal(have.validity, want.validity, a->n_rows) &&
         (a->n_rows == 0 || memcmp(have.values, want.values, a->n_rows * sizeof(uint32_t)) == 0))
         return 0;

@@ -314,7 +314,7 @@ shards_check(struct recover *r)
         if (f)
             want[f - r->shards.items] = f->schema_id == id;
     }
-    rc = fmt_survey_check(r->dirfd, &r->shards, want, r->n_threads, hash, r->err);
+    rc = fmt_survey_check(r->dirfd, &r->shards, want, r->n_threads, &r->schema, hash, r->err);
 out:
     fmt_rowhash_free(hash);
     free(want);
@@ -861,7 +861,7 @@ rejects_add(struct recover *r)
     id = fmt_schema_id(&schema);
     for (uint32_t i = 0; i < n; i++)
         want[i] = r->rejects.items[i].schema_id == id;
-    rc = fmt_survey_check(r->dirfd, &r->rejects, want, r->n_threads, NULL, r->err);
+    rc = fmt_survey_check(r->dirfd, &r->rejects, want, r->n_threads, &schema, NULL, r->err);
     for (uint32_t i = 0; i < r->base.n_rejects; i++) {
         const struct fmt_found *f = entry_found(r, &r->rejects, &r->base.rejects[i]);
 

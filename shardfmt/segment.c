@@ -126,7 +126,7 @@ entry_split(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shar
         return SHARD_ECORRUPT; /* a NUL byte */
     split = fmt_snapshot_split(s, e->split, add && fmt_split_name_ok(e->split));
     e->split_index = split < 0 ? 0 : (uint32_t)split;
-    return split < 0 ? SHARD_ECORRUPT : 0;
+    return split == -ENOMEM ? -ENOMEM : split < 0 ? SHARD_ECORRUPT : 0;
 }
 
 static int

@@ -83,8 +83,11 @@ fmt_select_new(struct shard_dataset *ds, const struct fmt_filter *f, struct fmt_
     if (s->cols && s->in_col && s->arrays && s->shard_stats && s->stats && s->lengths)
         r = shard_group_new(&s->group);
     for (uint32_t i = 0; r == 0 && i < s->n_in; i++)
-        if (by_index(s, i))
+        if (by_index(s, i)) {
             r = shard_group_new(&s->lengths[i]);
+            if (r == 0)
+                shard_group_set_far(s->lengths[i], FMT_INLINE_MAX);
+        }
     if (r < 0) {
         fmt_select_free(s);
         return base_fail(err, r, "a filter");
@@ -181,6 +184,16 @@ skip_group(struct fmt_select *s, const struct shard_group_info *info, struct sha
     return r;
 }
 
+/* Bytes have no index, and may be longer than what it holds. */
+static int
+lengths_read(struct fmt_select *s, uint64_t group, uint32_t column, struct shard_group *ret,
+             struct shard_error *err)
+{
+    if (fmt_field_type(&s->ds->snapshot.schema.fields[column]).kind == FMT_KIND_BYTES)
+        return shard_dataset_read_group(s->ds, group, &column, 1, ret, err);
+    return shard_dataset_read_lengths(s->ds, group, column, ret, err);
+}
+
 static int64_t
 read_group(struct fmt_select *s, uint64_t group, uint64_t n_rows, struct shard_error *err)
 {
@@ -194,7 +207,7 @@ read_group(struct fmt_select *s, uint64_t group, uint64_t n_rows, struct shard_e
         return base_fail(err, -ENOMEM, "%s: %" PRIu64 " rows", s->ds->path, n_rows);
     for (uint32_t i = 0; r == 0 && i < s->n_in; i++) {
         if (s->lengths[i])
-            r = shard_dataset_read_lengths(s->ds, group, s->in[i].column, s->lengths[i], err);
+            r = lengths_read(s, group, s->in[i].column, s->lengths[i], err);
         if (r == 0)
             s->arrays[i] = s->lengths[i] ? *shard_group_array(s->lengths[i], 0)
                                          : *shard_group_array(s->group, s->in_col[i]);

@@ -244,6 +244,7 @@ struct check_job {
 };
 
 struct check {
+    const struct fmt_schema *schema;
     const struct fmt_rowhash *hash;
     struct base_pool *pool;
     struct hand *hands; /* one per thread */
@@ -329,6 +330,15 @@ group_decode(struct check_job *j, struct hand *h, struct base_codec *codec)
     return 0;
 }
 
+static bool
+rows_lost(const struct fmt_findings *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (f->items[i].rows_lost)
+            return true;
+    return false;
+}
+
 static void
 check_run(struct base_task *task, struct base_worker *worker)
 {
@@ -340,7 +350,7 @@ check_run(struct base_task *task, struct base_worker *worker)
         return;
     }
     j->r = fmt_inspect_group(j->in, j->group, &h->scratch, &j->found, &j->err);
-    if (j->r >= 0 && j->found.count == 0)
+    if (j->r >= 0 && !rows_lost(&j->found)) /* padding and length indices hold none */
         j->r = group_decode(j, h, worker->codec);
 }
 
@@ -400,6 +410,10 @@ check_file(struct check *c, int dirfd, struct fmt_found *f, struct shard_error *
     r = fmt_found_open(dirfd, f, &fd, &footer, &e);
     if (r >= 0)
         r = fmt_inspect_open(f->path, fd, footer, &in, &e);
+    if (r >= 0 && !fmt_schema_equal(&in->footer->schema, c->schema)) { /* the id is no proof */
+        fmt_inspect_close(in);
+        r = base_fail(&e, SHARD_ECORRUPT, "%s: it has other columns", f->path);
+    }
     if (fmt_inspect_fatal(r))
         return base_fail(err, r, "%s", f->path);
     f->checked = true;
@@ -429,13 +443,15 @@ check_file(struct check *c, int dirfd, struct fmt_found *f, struct shard_error *
 
 int
 fmt_survey_check(int dirfd, struct fmt_survey *s, const bool *want, unsigned n_threads,
-                 const struct fmt_rowhash *hash, struct shard_error *err)
+                 const struct fmt_schema *schema, const struct fmt_rowhash *hash,
+                 struct shard_error *err)
 {
     struct check *c = calloc(1, sizeof(*c));
     int r, end = 0;
 
     if (c == NULL)
         return base_fail(err, -ENOMEM, "looking at shards");
+    c->schema = schema;
     c->hash = hash;
     c->n_threads = n_threads ? n_threads : base_cpu_count();
     c->hands = calloc(c->n_threads, sizeof(*c->hands));

@@ -35,10 +35,10 @@ SHARD_NODISCARD int fmt_survey_folder(int dirfd, const char *folder, struct fmt_
 void fmt_survey_done(struct fmt_survey *s);
 
 /* Read and decode all of the files for which want is set (one per item), on n_threads (0 = cores),
- * and hash their rows with hash (NULL: not). */
+ * and hash their rows with hash (NULL: not). One with other columns than schema's is damaged. */
 SHARD_NODISCARD int fmt_survey_check(int dirfd, struct fmt_survey *s, const bool *want,
-                                     unsigned n_threads, const struct fmt_rowhash *hash,
-                                     struct shard_error *err);
+                                     unsigned n_threads, const struct fmt_schema *schema,
+                                     const struct fmt_rowhash *hash, struct shard_error *err);
 /* Whether every row of a file that was checked can be had, and nothing else is wrong with it. */
 bool fmt_found_whole(const struct fmt_found *f);
 uint64_t fmt_schema_id(const struct fmt_schema *s);

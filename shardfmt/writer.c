@@ -248,6 +248,10 @@ fmt_writer_append(struct fmt_writer *w, struct fmt_image *im, struct shard_error
 
     if (w->failed)
         return base_fail(err, w->failed, "%s: an earlier write failed", w->path);
+    for (uint32_t i = 0; i < im->n_pages; i++)
+        if (im->pages[i].raw_len > FMT_PAGE_RAW_LIMIT)
+            return base_fail(err, SHARD_ELIMIT, "%s: a page of %" PRIu32 " bytes", w->path,
+                             im->pages[i].raw_len);
     if (im->n_columns != w->schema.n_fields || (im->stats == NULL) != w->opts.plain_only ||
         !zdicts_known(w, im))
         return base_fail(err, -EINVAL, "%s: row group of another schema or other options",

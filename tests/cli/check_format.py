@@ -122,6 +122,21 @@ def rounded(value, number):
     return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
 
 
+def test_length_indices_are_those_of_their_column(tmp):
+    """What is asked for the last column says nothing about the index of another one."""
+    rng = random.Random(5)
+    records = [{"tokens": [rng.getrandbits(30) for _ in range(i % 97)], "z": i * i} for i in range(3000)]
+    path = write(os.path.join(tmp, "x.jsonl"), "\n".join(map(json.dumps, records)))
+    sizes = []
+    for k, options in enumerate(((), ("--codec", "z=none", "--encoding", "z=bss"))):
+        ds = os.path.join(tmp, "ds%d" % k)
+        ingest(ds, "--schema", "tokens:list<int32>,z:int64", *options, path)
+        [shard] = [Shard(p) for p in glob.glob(os.path.join(ds, "shards", "*"))]
+        sizes.append([(p.kind, p.raw_len, p.stored_len) for g in shard.groups for p in g.lengths.values()])
+        assert [list(r) for r in shard.rows()] == [[r["tokens"], r["z"]] for r in records]
+    assert sizes[0] and sizes[0] == sizes[1], sizes
+
+
 def test_types_with_parameters(tmp):
     columns = ("row:uint64,h:float16?,b:bfloat16,t3:tensor<float32,2,3>?,t1:tensor<uint8,7>,"
                "tb:tensor<bfloat16,2>?,ls:list<string>?,lt:list<string>,lh:list<float16>,"

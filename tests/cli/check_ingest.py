@@ -475,6 +475,19 @@ def stored(ds):
             for c in tool_json("info", ds, "--encodings")["columns"]}
 
 
+def test_a_forced_encoding_stays_readable(tmp):
+    """Runs of one byte each would make a page larger than any reader takes."""
+    n = (4 << 20) + 5
+    path = write(os.path.join(tmp, "x.csv"), b"x\n" + b"".join(b"%d\n" % (i & 255) for i in range(n)))
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, "--schema", "x:uint8", "--encoding", "x=rle", path)
+    assert tool_json("verify", "--decode", ds)["ok"]
+    assert tool_json("info", ds)["rows"] == n
+    out = os.path.join(tmp, "out.csv")
+    tool("export", ds, "--to", "csv", "-o", out)
+    assert open(out, "rb").read() == open(path, "rb").read()
+
+
 def test_encodings_and_codecs_of_columns(tmp):
     rng = random.Random(17)
     rows = [{"id": 10**9 + 3 * i, "n": rng.randrange(50), "x": rng.random(), "b": i % 3 == 0,

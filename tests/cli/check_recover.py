@@ -225,6 +225,34 @@ def test_whole_row_groups_of_a_damaged_shard_are_kept(tmp):
     assert (gap["row_first"], gap["row_last"] + 1, gap["rows_of"]) == (first, end, "split")
 
 
+def test_damage_that_costs_no_row(tmp):
+    """Padding and length indices: the rows are all there, and so is the fingerprint."""
+    rng = random.Random(5)
+    records = [{"id": i, "tokens": [rng.getrandbits(30) for _ in range(i % 97)]} for i in range(N)]
+    path = write(os.path.join(tmp, "x.jsonl"), "\n".join(map(json.dumps, records)))
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, path, "--row-group-bytes", "150K")
+    want = tool_json("info", ds)["fingerprint"]
+    [rel] = files(ds, "shards/")
+    shard = Shard(os.path.join(ds, rel))
+    assert len(shard.groups) > 2
+    column = [f.name for f in shard.fields].index("tokens")
+    indices = [g.lengths[column] for g in shard.groups[:-1]]  # each the last thing before the next group
+    ends = [p.off + p.stored_len for p in indices]
+    padding = next(e for e in ends if e % 64)
+    assert not any(shard.data[padding:padding + -padding % 64])
+    for at in (indices[1].off, padding):
+        copy = os.path.join(tmp, "copy")
+        shutil.copytree(ds, copy)
+        damage(copy, rel, at)
+        [e] = tool_json("verify", copy, status=4)["errors"]
+        assert e["rows_lost"] == 0, e
+        r = recover(copy, None)
+        assert r["fingerprint"] == want and r["rows"] == N and r["rows_lost"] == 0, r
+        assert cat(copy) == records
+        shutil.rmtree(copy)
+
+
 def test_row_groups_with_a_dictionary_are_kept(tmp):
     """Random words of a fixed list in small pages: codec 2, whose dictionary stands in the footer."""
     rng = random.Random(13)
