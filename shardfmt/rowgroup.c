@@ -280,8 +280,11 @@ lengths_read(struct shard_group *g, const struct fmt_open_shard *o, uint32_t gro
     struct shard_array a;
     int r;
 
-    if (page)
-        return index_read(g, o, group, col, page, path, err);
+    if (page) {
+        r = index_read(g, o, group, col, page, path, err);
+        if (r != SHARD_EUNSUPPORTED) /* an index of a newer version is as none */
+            return r;
+    }
     g->far_bytes = FMT_INLINE_MAX; /* of large values the page says how long they are */
     r = group_read(g, o, group, &col, 1, path, err);
     g->far_bytes = far_bytes;

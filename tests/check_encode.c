@@ -225,6 +225,34 @@ round_trip(const struct shard_field *field, const struct shard_array *groups, ui
     fmt_schema_done(&s);
 }
 
+/* Many strings in a row, and a dictionary of more of them than there are rows. */
+START_TEST(test_dictionary_of_more_strings_than_rows)
+{
+    const struct shard_field f = {.name = "tags", .type = SHARD_TYPE_LIST, .elem = SHARD_TYPE_STRING};
+    struct fmt_column_opts dict = FMT_COLUMN_DEFAULT;
+    struct fmt_encode_opts opts = {.zstd_level = 3, .columns = &dict};
+    struct fmt_column c;
+    struct shard_array a;
+    uint64_t st = 3;
+
+    dict.encoding = FMT_ENC_DICT;
+    fmt_column_init_field(&c, &f);
+    for (uint32_t row = 0; row < 1000; row++) {
+        uint32_t lens[50];
+        char text[50 * 5 + 1];
+
+        for (size_t i = 0; i < 50; i++) {
+            lens[i] = 5;
+            (void)snprintf(text + 5 * i, 6, "%05u", (unsigned)(shard_util_next(&st) % 20000));
+        }
+        ck_assert_int_eq(fmt_column_append_strings(&c, text, lens, 50), 0);
+    }
+    fmt_column_array(&c, &a);
+    round_trip(&f, &a, 1, &opts, "tags");
+    fmt_column_done(&c);
+}
+END_TEST
+
 static void
 round_trips(const char *type, enum shape shape, int nulls)
 {
@@ -438,6 +466,7 @@ suite(void)
     TCase *tc = tcase_create("round trips");
 
     tcase_add_loop_test(tc, test_encoded_comes_back, 0, (int)BASE_ARRAY_LEN(types));
+    tcase_add_test(tc, test_dictionary_of_more_strings_than_rows);
     tcase_set_timeout(tc, 120);
     suite_add_tcase(s, tc);
     tc = tcase_create("parts");
