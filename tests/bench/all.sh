@@ -1,6 +1,7 @@
 #!/bin/sh
 # All bars of the format (issue 3), one script after the other; then the lines with a bar once more, and
-# whether all were met. About 20 minutes on an idle machine with 2 cores; root, for cold figures.
+# whether all were met. About 5 minutes on an idle machine with 2 cores, more where the
+# gigabyte of text is yet to be made; root, for cold figures.
 #
 #   sh tests/bench/all.sh [BUILD [OUTPUT [SCRIPT...]]]     default: build, BUILD/bench.txt, all of them
 set -u
