@@ -18,7 +18,6 @@
 
 #define BLOCK 1024u
 #define WORDS (BLOCK / 64u)
-#define PREFIX 16u /* bytes of a string that statistics have */
 
 void
 fmt_filter_free(struct fmt_filter *f)
@@ -470,19 +469,21 @@ prune_number(const struct pruner *p, const struct filter_node *node,
 }
 
 static void
-pad(const uint8_t *p, size_t len, uint8_t with, uint8_t ret[PREFIX])
+pad(const uint8_t *p, size_t len, uint8_t with, uint8_t ret[FMT_STATS_PREFIX])
 {
-    memset(ret, with, PREFIX);
+    memset(ret, with, FMT_STATS_PREFIX);
     if (len)
-        memcpy(ret, p, BASE_MIN(len, PREFIX));
+        memcpy(ret, p, BASE_MIN(len, FMT_STATS_PREFIX));
 }
 
 /* With p(x) the first 16 bytes of x, zeros behind a shorter one: p(x) < p(y) means x < y, and
  * p(min) <= p(x) <= p(max) holds for every value. Where prefixes are equal nothing is known. */
 static int
-prune_compare(enum filter_op op, const uint8_t want[PREFIX], const struct fmt_chunk_stats *s)
+prune_compare(enum filter_op op, const uint8_t want[FMT_STATS_PREFIX],
+              const struct fmt_chunk_stats *s)
 {
-    const int min = memcmp(s->min, want, PREFIX), max = memcmp(s->max, want, PREFIX);
+    const int min = memcmp(s->min, want, FMT_STATS_PREFIX);
+    const int max = memcmp(s->max, want, FMT_STATS_PREFIX);
 
     switch (op) {
     case FILTER_EQ:
@@ -501,15 +502,15 @@ static int
 prune_text(const struct pruner *p, const struct filter_node *node, const struct fmt_chunk_stats *s)
 {
     const struct filter_text *t = &p->f->texts[node->first];
-    uint8_t lo[PREFIX], hi[PREFIX];
+    uint8_t lo[FMT_STATS_PREFIX], hi[FMT_STATS_PREFIX];
     int may = 0;
 
-    if (!(s->flags & FMT_STATS_MINMAX) || memcmp(s->min, s->max, PREFIX) > 0)
+    if (!(s->flags & FMT_STATS_MINMAX) || memcmp(s->min, s->max, FMT_STATS_PREFIX) > 0)
         return MAY_BE | MAY_NOT;
     if (node->kind == FILTER_LIKE) { /* every match begins with t->prefix bytes */
         pad(filter_text_bytes(p->f, t) + t->len, t->prefix, 0, lo);
         pad(filter_text_bytes(p->f, t) + t->len, t->prefix, 0xff, hi);
-        return memcmp(s->max, lo, PREFIX) < 0 || memcmp(s->min, hi, PREFIX) > 0
+        return memcmp(s->max, lo, FMT_STATS_PREFIX) < 0 || memcmp(s->min, hi, FMT_STATS_PREFIX) > 0
                    ? MAY_NOT
                    : MAY_BE | MAY_NOT;
     }

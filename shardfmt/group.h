@@ -86,14 +86,16 @@ fmt_zstd_pays(size_t raw_len, size_t compressed_len)
     return compressed_len < raw_len - raw_len / 32;
 }
 
+#define FMT_STATS_PREFIX 16u /* bytes of a string that are kept */
 struct fmt_chunk_stats {
     uint64_t n_nulls;
     uint64_t raw_bytes;
     uint64_t n_distinct;       /* estimate, nulls not counted; 0 = unknown */
     uint32_t flags;            /* FMT_STATS_* */
     /* Integers: 8 bytes, extended with their sign; bool: 0 or 1 likewise; floats: as float64;
-     * strings and binary: the first 16 bytes, zeros behind a shorter one. Little-endian. */
-    uint8_t min[16], max[16];
+     * strings and binary: the first FMT_STATS_PREFIX bytes, zeros behind a shorter one.
+     * Little-endian. */
+    uint8_t min[FMT_STATS_PREFIX], max[FMT_STATS_PREFIX];
 };
 #define FMT_STATS_MINMAX        1u /* min and max are set: of the non-null values that are not NaN */
 #define FMT_STATS_MAX_TRUNCATED 2u /* the string goes on: every string up to max + more is below */

@@ -12,8 +12,6 @@
 #include "shardfmt/spooled.h"
 #include "shardfmt/half.h"
 
-#define PREFIX 16u /* bytes of a string that are kept */
-
 /* lo and hi of type W over the values of type T that are not null, in two 8-byte fields. */
 #define MIN_MAX(T, W)                                                                              \
     do {                                                                                           \
@@ -106,7 +104,7 @@ text_at(const struct shard_array *a, uint64_t row)
                      (size_t)(a->offsets[row + 1] - a->offsets[row]), 0};
 
     if (far) /* more than the prefix does not count, but that there is more */
-        t = (struct text){((const struct fmt_spooled *)far->source)->head, PREFIX + 1, 0};
+        t = (struct text){((const struct fmt_spooled *)far->source)->head, FMT_STATS_PREFIX + 1, 0};
     if (t.len >= 8)
         t.head = base_load_le64(t.p);
     else if (t.len)
@@ -149,10 +147,10 @@ stats_strings(const struct shard_array *a, struct fmt_chunk_stats *s)
     if (!(s->flags & FMT_STATS_MINMAX))
         return;
     if (lo.len)
-        memcpy(s->min, lo.p, BASE_MIN(lo.len, PREFIX));
+        memcpy(s->min, lo.p, BASE_MIN(lo.len, FMT_STATS_PREFIX));
     if (hi.len)
-        memcpy(s->max, hi.p, BASE_MIN(hi.len, PREFIX));
-    if (hi.len > PREFIX)
+        memcpy(s->max, hi.p, BASE_MIN(hi.len, FMT_STATS_PREFIX));
+    if (hi.len > FMT_STATS_PREFIX)
         s->flags |= FMT_STATS_MAX_TRUNCATED;
 }
 
@@ -166,14 +164,15 @@ fmt_stats_ordered(enum shard_type type)
 
 /* How minima or maxima of a type stand to each other: < 0, 0, > 0. */
 static int
-bound_compare(enum shard_type type, const uint8_t a[PREFIX], const uint8_t b[PREFIX])
+bound_compare(enum shard_type type, const uint8_t a[FMT_STATS_PREFIX],
+              const uint8_t b[FMT_STATS_PREFIX])
 {
     const struct fmt_type t = fmt_type_of(type, 0);
     const uint64_t x = base_load_le64(a), y = base_load_le64(b);
     double f, g;
 
     if (t.kind == FMT_KIND_BYTES)
-        return memcmp(a, b, PREFIX);
+        return memcmp(a, b, FMT_STATS_PREFIX);
     if (t.number == FMT_NUMBER_SIGNED)
         return ((int64_t)x > (int64_t)y) - ((int64_t)x < (int64_t)y);
     if (t.number != FMT_NUMBER_FLOAT)
@@ -198,9 +197,9 @@ fmt_stats_merge(enum shard_type type, struct fmt_chunk_stats *sum,
         const int c = bound_compare(type, chunk->max, sum->max);
 
         if (first || bound_compare(type, chunk->min, sum->min) < 0)
-            memcpy(sum->min, chunk->min, PREFIX);
+            memcpy(sum->min, chunk->min, FMT_STATS_PREFIX);
         if (first || c > 0) {
-            memcpy(sum->max, chunk->max, PREFIX);
+            memcpy(sum->max, chunk->max, FMT_STATS_PREFIX);
             sum->flags &= ~FMT_STATS_MAX_TRUNCATED;
         }
         if (first || c >= 0)

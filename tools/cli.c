@@ -25,6 +25,7 @@
 static const struct cli_program *program;
 static char context[64];
 static bool json_wanted;
+static bool stdout_taken; /* by rows */
 static volatile sig_atomic_t caught; /* set by the handler, read by the main thread */
 
 /* --------------------------------------------------------------------------------- messages */
@@ -110,7 +111,14 @@ cli_print_json(json_t *obj)
     return CLI_FAILED;
 }
 
-/* The message on standard error and, where asked for, {"error": ...} on standard output. */
+void
+cli_stdout_is_taken(void)
+{
+    stdout_taken = true;
+}
+
+/* The message on standard error and, where asked for, {"error": ...} on standard output, or behind
+ * the message where rows are there. */
 static void
 print_failure(const char *text)
 {
@@ -122,7 +130,7 @@ print_failure(const char *text)
         return;
     obj = json_object();
     if (obj == NULL || json_object_set_new(obj, "error", cli_json_text(text)) < 0 ||
-        base_report_line(stdout, obj, &err) < 0)
+        base_report_line(stdout_taken ? stderr : stdout, obj, &err) < 0)
         cli_message("the error could not be written as JSON"); /* the exit status still tells */
     json_decref(obj);
 }

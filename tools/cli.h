@@ -117,6 +117,8 @@ bool cli_json(void);                        /* --json is among the arguments */
 const char *cli_context(void);              /* "shardtool ingest" */
 /* A usage error with a hint to --help. Returns CLI_USAGE. */
 int cli_usage_error(const char *fmt, ...) BASE_PRINTF(1, 2);
+/* Rows go to standard output: from now on {"error": ...} of --json goes to standard error. */
+void cli_stdout_is_taken(void);
 /* A failure; returns status. */
 int cli_fail(int status, const char *fmt, ...) BASE_PRINTF(2, 3);
 int cli_fail_err(int status, const struct shard_error *err);

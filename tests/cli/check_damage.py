@@ -1,5 +1,6 @@
 """shardtool on datasets that are broken: every flipped byte is found and named, nothing crashes."""
 
+import json
 import os
 import random
 import shutil
@@ -117,6 +118,30 @@ def test_damage_is_an_error_with_its_place(tmp):
     assert r["error"] and tree(ds) == before
     shutil.rmtree(os.path.join(ds, "roots"))
     tool("verify", ds, status=1)
+
+
+def test_an_error_behind_rows_goes_where_the_rows_do_not(tmp):
+    rng = random.Random(13)
+    lines = ['{"id": %d, "text": "%s"}' % (i, rng.randbytes(200).hex()) for i in range(4000)]
+    path = write(os.path.join(tmp, "x.jsonl"), "\n".join(lines))
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, path, "--dedup", "none", "--shard-bytes", "300K", "--row-group-bytes", "500K")
+    want, _ = tool("cat", ds)
+    shards = [rel for rel in tree(ds) if rel.startswith("shards")]
+    behind = 0
+    for rel in shards:
+        gone = os.path.join(ds, rel)
+        os.rename(gone, gone + ".away")
+        for verb in (("cat", ds), ("head", ds, "-n", "4000"), ("export", ds, "-o", "-")):
+            out, err = tool(*verb, "--json", status=1)
+            if b'"error"' in out:  # nothing was printed yet
+                assert list(json.loads(out)) == ["error"], out
+            else:
+                assert out and want.startswith(out), out[-200:]
+                assert list(json.loads(err.splitlines()[-1])) == ["error"], err
+                behind += 1
+        os.rename(gone + ".away", gone)
+    assert behind == 3 * (len(shards) - 1) > 0, (behind, shards)
 
 
 def test_a_root_that_decodes_to_gigabytes_is_refused(tmp):

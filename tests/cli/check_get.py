@@ -56,5 +56,13 @@ def test_what_is_wrong_is_said(tmp):
     assert b"none" in err
 
 
+def test_raw_is_of_one_row_and_of_bytes(tmp):
+    ds, _ = make(tmp, 50)
+    for args, word in ((["0,1", "--raw", "t"], "one row"), (["0", "--raw", "q"], "'q'"),
+                       (["0", "--raw", "i"], "column i is not of strings or bytes")):
+        out, err = tool("get", ds, *args, status=2)
+        assert out == b"" and word in err.decode(), (args, out, err)
+
+
 if __name__ == "__main__":
     main(globals())

@@ -11,12 +11,26 @@
 
 #define PART (1u << 20) /* read at a time */
 
+/* The column whose values are bytes. */
+static int64_t
+raw_column(const struct shard_dataset *ds, const char *name, struct shard_error *err)
+{
+    const int64_t col = shard_dataset_find_column(ds, name);
+    const struct shard_field *f = col < 0 ? NULL : shard_dataset_field(ds, (uint32_t)col);
+
+    if (f == NULL)
+        return base_fail(err, SHARD_EPARSE, "there is no column '%s'", name);
+    if (f->type != SHARD_TYPE_STRING && f->type != SHARD_TYPE_BINARY)
+        return base_fail(err, SHARD_EPARSE, "--raw: column %s is not of strings or bytes", name);
+    return col;
+}
+
 /* The value of one row, whatever its size, as it is. */
 static int
 print_raw(const struct rows_opts *o, uint64_t row, FILE *out, struct shard_dataset *ds,
           struct shard_error *err)
 {
-    const int64_t col = shard_dataset_find_column(ds, o->columns);
+    const int64_t col = raw_column(ds, o->columns, err);
     uint8_t *buf = malloc(PART);
     struct shard_value *v = NULL;
     int64_t n = 0;
@@ -25,7 +39,7 @@ print_raw(const struct rows_opts *o, uint64_t row, FILE *out, struct shard_datas
     if (buf == NULL)
         r = base_fail(err, -ENOMEM, "reading a value");
     else if (col < 0)
-        r = base_fail(err, SHARD_EPARSE, "there is no column '%s'", o->columns);
+        r = (int)col;
     else
         r = shard_value_open(ds, row, (uint32_t)col, &v, err);
     if (r == 0 && shard_value_is_null(v))
@@ -33,8 +47,6 @@ print_raw(const struct rows_opts *o, uint64_t row, FILE *out, struct shard_datas
     while (r == 0 && (n = shard_value_read(v, buf, PART, err)) > 0) {
         if (fwrite(buf, 1, (size_t)n, out) != (size_t)n)
             r = base_fail(err, -errno, "writing standard output");
-        else if (cli_signal())
-            r = base_fail(err, -ECANCELED, "interrupted");
     }
     shard_value_close(v);
     free(buf);
@@ -55,7 +67,7 @@ rows_print_raw(const struct rows_opts *o, FILE *out)
         r = n < 0 ? (int)n : 0;
     }
     if (r == 0 && n != 1)
-        r = base_fail(&err, -EINVAL, "--raw prints the value of one row");
+        r = base_fail(&err, SHARD_EPARSE, "--raw prints the value of one row");
     if (r == 0)
         r = print_raw(o, rows[0], out, ds, &err);
     shard_dataset_close(ds);

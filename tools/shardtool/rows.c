@@ -106,6 +106,8 @@ pick_columns(struct rows *rows, int *ret_status, struct shard_error *err)
 static int
 flush_text(struct rows *rows, struct shard_error *err)
 {
+    if (rows->text.len > 0 && rows->out == stdout)
+        cli_stdout_is_taken();
     if (rows->text.len > 0 && fwrite(rows->text.data, 1, rows->text.len, rows->out) != rows->text.len)
         return base_fail(err, -errno, "writing %s", rows->out_name);
     base_buf_reset(&rows->text);
@@ -133,6 +135,8 @@ stream_value(struct rows *rows, struct shard_value *v, bool text, struct shard_e
             r = ingest_export_base64(buf, len, &rows->text);
         if (r == 0)
             r = flush_text(rows, err);
+        if (r == 0 && cli_signal())
+            r = base_fail(err, -ECANCELED, "interrupted");
     }
     free(buf);
     return r;
@@ -338,10 +342,6 @@ print_taken(struct rows *rows, struct shard_error *err)
         return base_fail(err, -ENOMEM, "reading rows");
     r = shard_taker_open(rows->ds, &opts, &rows->taker, err);
     while (r == 0) {
-        if (cli_signal()) {
-            r = base_fail(err, -ECANCELED, "interrupted");
-            break;
-        }
         n = rows->o->numbers(rows->o->numbers_arg, numbers, cap, err);
         if (n <= 0)
             break;

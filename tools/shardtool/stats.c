@@ -18,8 +18,6 @@
 #include "tools/ingest/json_text.h"
 #include "tools/shardtool/shardtool.h"
 
-#define PREFIX 16u /* bytes of a string that statistics have */
-
 enum { OPT_JSON = 1 };
 
 static const struct cli_opt opts[] = {
@@ -119,13 +117,13 @@ has_bounds(const struct column *c)
 
 /* Bytes of a string's prefix: zeros at its end and half a character are not shown. */
 static int32_t
-prefix_len(const struct shard_field *f, const uint8_t bound[PREFIX])
+prefix_len(const struct shard_field *f, const uint8_t bound[FMT_STATS_PREFIX])
 {
-    uint32_t n = PREFIX, lead;
+    uint32_t n = FMT_STATS_PREFIX, lead;
 
     while (n > 0 && bound[n - 1] == 0)
         n--;
-    if (f->type != SHARD_TYPE_STRING || n < PREFIX)
+    if (f->type != SHARD_TYPE_STRING || n < FMT_STATS_PREFIX)
         return (int32_t)n;
     for (lead = n; lead > 0 && (bound[lead - 1] & 0xc0) == 0x80; lead--)
         ;
@@ -141,11 +139,11 @@ prefix_len(const struct shard_field *f, const uint8_t bound[PREFIX])
 
 /* Minimum or maximum as JSON, as cat would print it. */
 static int
-put_bound(const struct column *c, const uint8_t bound[PREFIX], struct base_buf *out)
+put_bound(const struct column *c, const uint8_t bound[FMT_STATS_PREFIX], struct base_buf *out)
 {
     const struct fmt_type t = fmt_field_type(c->field);
     const int32_t offsets[2] = {0, t.kind == FMT_KIND_BYTES ? prefix_len(c->field, bound) : 0};
-    uint64_t words[PREFIX / 8]; /* aligned as values are */
+    uint64_t words[FMT_STATS_PREFIX / 8]; /* aligned as values are */
     struct shard_array a = {.type = c->field->type, .n_rows = 1, .n_values = 1, .values = words};
     double d;
     float f;
@@ -184,7 +182,7 @@ cut(const struct column *c, bool is_max)
 {
     if (fmt_field_type(c->field).kind != FMT_KIND_BYTES)
         return false;
-    return is_max ? c->sum.flags & FMT_STATS_MAX_TRUNCATED : c->sum.min[PREFIX - 1] != 0;
+    return is_max ? c->sum.flags & FMT_STATS_MAX_TRUNCATED : c->sum.min[FMT_STATS_PREFIX - 1] != 0;
 }
 
 /* --------------------------------------------------------------------------------------- JSON */
