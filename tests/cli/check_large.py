@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tarfile
@@ -132,6 +133,30 @@ def test_a_long_text_is_checked_and_comes_back_as_text(tmp):
     r = ingest(os.path.join(tmp, "bad"), "--format", "files", "--schema",
                "path:string,content:string,size:int64", "--max-bad", "100%", d, status=3)
     assert r["rejected"] == 1 and r["rows_written"] == 2, r
+    rejected, = tool_json("rejects", os.path.join(tmp, "bad"))["rejects"]
+    assert rejected["length"] == len(bad), rejected
+
+
+def test_a_long_value_may_be_interrupted_in_its_middle(tmp):
+    big = os.path.join(tmp, "big.bin")
+    with open(big, "wb") as f:
+        f.truncate(384 * MB)
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, "--format", "files", big)
+    out = os.path.join(tmp, "out")
+    os.mkdir(out)
+    for _ in range(10):  # now and then one may be faster than we are
+        p = subprocess.Popen([TOOL, "export", ds, "-o", os.path.join(out, "x")],
+                             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while p.poll() is None and not any(e.stat().st_size for e in os.scandir(out)):
+            pass
+        p.send_signal(signal.SIGINT)
+        _, err = p.communicate()
+        if p.returncode == -signal.SIGINT and os.listdir(out) == []:
+            assert b"interrupted" in err, err
+            return
+        os.unlink(os.path.join(out, "x"))
+    raise AssertionError("it cannot be interrupted")
 
 
 def test_an_archive_that_breaks_off_in_a_long_file(tmp):
@@ -146,6 +171,23 @@ def test_an_archive_that_breaks_off_in_a_long_file(tmp):
     r = ingest(ds, "--format", "files", "--max-bad", "100%", tar, status=3)
     assert r["rows_written"] == 1 and r["rejected"] == 2, r # the file, and what was behind it
     assert os.listdir(os.path.join(ds, "tmp")) == []
+
+
+def test_more_long_files_than_may_be_open(tmp):
+    d = os.path.join(tmp, "in")
+    os.mkdir(d)
+    for i in range(100):
+        with open(os.path.join(d, "%d.bin" % i), "wb") as f:
+            f.write(b"%d" % i)
+            f.truncate(4 * MB + 1)
+    ds = os.path.join(tmp, "ds")
+    p = subprocess.run("ulimit -n 60; exec %s ingest -j 2 -o %s --format files --json %s" % (TOOL, ds, d),
+                       shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert p.returncode == 0, p
+    assert json.loads(p.stdout)["rows_written"] == 100, p
+    free = os.path.join(tmp, "free")
+    ingest(free, "--format", "files", d)
+    assert tree(free) == tree(ds)
 
 
 main(globals())

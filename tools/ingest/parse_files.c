@@ -113,6 +113,7 @@ int
 ingest_parse_files(struct ingest_parser *p, const struct ingest_block *b)
 {
     const char *type = guess_type(b);
+    const size_t n_rejects = p->row.rejects->count;
     char size[INGEST_NUM_TEXT_MAX];
     int r = ingest_row_begin(&p->row);
 
@@ -125,5 +126,9 @@ ingest_parse_files(struct ingest_parser *p, const struct ingest_block *b)
         r = put(p, "size", size, ingest_print_u64(file_size(b), size));
     if (r == 1)
         r = put(p, "type", type, type ? strlen(type) : 0);
-    return r == 1 ? ingest_row_commit(&p->row, 0, b->data.len) : r;
+    if (r == 1)
+        r = ingest_row_commit(&p->row, 0, b->data.len);
+    if (p->row.rejects->count > n_rejects) /* what is in memory may be its head only */
+        p->row.rejects->items[n_rejects].length = file_size(b);
+    return r;
 }

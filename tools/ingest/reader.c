@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "lib/arith.h"
 #include "lib/fail.h"
@@ -16,6 +17,7 @@
 #define PARSE_AHEAD        2u  /* batches being parsed beyond one per thread */
 #define REJECT_CHARGE      384u /* a record and its strings, each a piece of malloc() */
 #define SPOOLED_CHARGE     (4ull << 20) /* an open file, and what is in it is on disk twice */
+#define SPOOLED_SHARE      4u   /* one part in so many of the descriptors is for them */
 #define MALLOC_SHARE       8u   /* one part in so many is lost between the pieces */
 #define OPEN_AHEAD         3u  /* units open beyond one per thread */
 #define UNIT_BATCHES_AHEAD 256u
@@ -106,6 +108,7 @@ ingest_batch_free(struct ingest_batch *b)
     }
     ingest_infer_free(b->infer);
     base_budget_give(b->reader->budget, b->charge);
+    b->reader->n_spooled -= b->spooled;
     free(b);
 }
 
@@ -227,6 +230,7 @@ read_run(struct ingest_work *w, struct base_worker *worker)
         if (r <= 0)
             break;
         b->blocks[b->n_blocks++] = k;
+        b->spooled = k->spooled != NULL;
         b->data_bytes += k->spooled ? INGEST_BATCH_BYTES : k->data.len;
     }
     w->result = r < 0 ? r : 0;
@@ -247,6 +251,7 @@ read_done(struct ingest_work *w)
     struct ingest_unit *u = b->unit;
 
     u->reading = NULL;
+    b->reader->n_spooled += b->spooled;
     if (w->result < 0) {
         ingest_reader_fail(b->reader, w->result, &w->err);
         ingest_batch_free(b);
@@ -404,7 +409,7 @@ ingest_reader_pump_reads(struct ingest_reader *rd)
             return;
         if (u->reading || u->n_ahead >= UNIT_BATCHES_AHEAD)
             continue;
-        if (!must && !room_for(rd, need))
+        if (!must && (!room_for(rd, need) || rd->n_spooled + n_open > rd->spooled_max))
             return;
         if (start_read(rd, u, i == rd->head ? INGEST_PRIO_READ : INGEST_PRIO_READ_LATER) < 0)
             rd->result = -ENOMEM;
@@ -489,6 +494,15 @@ ingest_reader_take(struct ingest_reader *rd)
 
 /* ----------------------------------------------------------------------------- open, close */
 
+/* Each holds a descriptor, and memory alone would let too many wait. */
+static uint64_t
+spooled_max(void)
+{
+    struct rlimit lim;
+
+    return getrlimit(RLIMIT_NOFILE, &lim) < 0 ? UINT64_MAX : (uint64_t)lim.rlim_cur / SPOOLED_SHARE;
+}
+
 int
 ingest_reader_open(struct ingest_reader *rd, struct ingest_crew *crew, struct base_budget *budget,
                    const struct ingest_files *files, const struct ingest_cut_opts *cut,
@@ -502,6 +516,7 @@ ingest_reader_open(struct ingest_reader *rd, struct ingest_crew *crew, struct ba
     rd->parse = parse;
     rd->n_threads = base_pool_threads(crew->pool);
     rd->parse_factor = PARSE_FACTOR;
+    rd->spooled_max = spooled_max();
     rd->parsers = calloc(rd->n_threads, sizeof(struct ingest_parser *));
     rd->facts = calloc(files->count ? files->count : 1, sizeof(*rd->facts));
     if (rd->parsers == NULL || rd->facts == NULL || make_units(rd) < 0) {

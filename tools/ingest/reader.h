@@ -58,6 +58,7 @@ struct ingest_batch {
     uint64_t data_bytes;               /* of all blocks */
     struct ingest_walk_counts counts;  /* of the unit, when this was read */
     bool ends_unit, sampled;
+    bool spooled;                      /* its last block is of a file that is not in memory */
     uint64_t charge;                   /* bytes taken from the budget */
 };
 
@@ -78,6 +79,7 @@ struct ingest_reader {
     unsigned n_threads;
     unsigned n_parsing;                /* batches that the crew is parsing */
     uint64_t parse_factor;             /* memory of parsed batches against their text, of late */
+    uint64_t n_spooled, spooled_max;   /* batches with such a file; how many may wait */
     uint64_t spare;                    /* bytes of the budget that reading ahead leaves alone */
     struct ingest_unit *units;
     size_t n_units, head;              /* head: the unit that is consumed */

@@ -76,6 +76,16 @@ can_read_again(const struct ingest_files *files)
     return true;
 }
 
+/* Whether what was sampled should not be kept; a pipe is, where memory alone does not forbid it. */
+static bool
+sample_is_large(const struct sample *s)
+{
+    const struct ingest_reader *rd = s->rd;
+
+    return s->kept > rd->budget->limit / KEEP_SHARE ||
+           (rd->n_spooled > rd->spooled_max && can_read_again(rd->files));
+}
+
 /* Give up keeping what was sampled. */
 static int
 sample_forget(struct sample *s, struct shard_error *err)
@@ -143,7 +153,7 @@ sample_merge(struct sample *s, struct shard_error *err)
         b->unit->n_ahead--;
         s->bytes += b->data_bytes;
         s->kept += b->charge;
-        if (s->rewind || s->kept > s->rd->budget->limit / KEEP_SHARE) {
+        if (s->rewind || sample_is_large(s)) {
             r = sample_forget(s, err);
             if (r < 0)
                 return r;
