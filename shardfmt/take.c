@@ -15,6 +15,7 @@
 #define MEMORY_MIN     (1ull << 20)
 #define THREADS_MAX    1024u
 #define DEPTH_DEFAULT  128u
+#define SCRATCH_KEEP   (32ull << 20) /* of all threads never above a quarter of a wave */
 #define ROWS_MAX       0x7fffffffu /* of a call: offsets of arrays are int32 */
 
 /* ------------------------------------------------------------------------------ open and close */
@@ -55,6 +56,7 @@ taker_start(struct shard_taker *t, const struct shard_taker_opts *o, struct shar
 
     t->n_threads = o->threads ? o->threads : base_cpu_count();
     t->wave_max = o->memory / 2;
+    t->scratch_keep = BASE_MIN(SCRATCH_KEEP, t->wave_max / (4 * (t->n_threads + 1)));
     r = fmt_cache_init(&t->cache, t->ds->dirfd, &t->ds->snapshot, FMT_CACHE_SHARDS, o->memory / 2);
     if (r < 0)
         return base_fail(err, r, "opening a taker");

@@ -72,7 +72,8 @@ struct shard_taker {
     struct base_worker self; /* the caller, as a worker */
     struct take_scratch *scratch; /* by worker; the last one is the caller's */
     unsigned n_threads;
-    uint64_t wave_max; /* bytes */
+    uint64_t wave_max;     /* bytes */
+    uint64_t scratch_keep; /* bytes of decode memory that a thread keeps between pages */
 
     /* The call. */
     uint64_t *wanted; /* n_wanted, ascending */

@@ -174,6 +174,15 @@ group_begin(struct shard_taker *t)
     column_begin(c, t->ds);
 }
 
+/* Whether the wave may pin one more footer of so many bytes; a first one in any case. */
+static bool
+footer_fits(const struct shard_taker *t, uint64_t memory)
+{
+    for (uint32_t i = 0; i < t->n_open; i++)
+        memory += t->open[i]->footer->memory;
+    return t->n_open == 0 || memory <= t->cache.bytes_max;
+}
+
 /* The shard, pinned by the wave: 1, or 0 where the wave has too many. */
 static int
 wave_shard(struct shard_taker *t, uint32_t shard, struct fmt_open_shard **ret,
@@ -190,6 +199,10 @@ wave_shard(struct shard_taker *t, uint32_t shard, struct fmt_open_shard **ret,
     r = fmt_cache_acquire(&t->cache, shard, ret, err);
     if (r < 0)
         return r;
+    if (!footer_fits(t, (*ret)->footer->memory)) {
+        fmt_cache_release(&t->cache, *ret);
+        return 0;
+    }
     /* Nothing of what stands around a page will be wanted. Refused, it is only slower. */
     (void)posix_fadvise((*ret)->fd, 0, 0, POSIX_FADV_RANDOM);
     t->open[t->n_open++] = *ret;

@@ -12,8 +12,7 @@
 #include "lib/fs.h"
 #include "shardfmt/open.h"
 
-#define REAP_MAX      64u
-#define SCRATCH_KEEP  (32u << 20) /* decode memory of a thread above this is given back */
+#define REAP_MAX 64u
 
 /* ----------------------------------------------------------------------------------- decoding */
 
@@ -60,10 +59,6 @@ piece_read(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *e
 static int
 scratch_prepare(struct take_scratch *s, uint32_t n_rows)
 {
-    if (s->decoded && fmt_decoded_memory(s->decoded) > SCRATCH_KEEP) {
-        fmt_decoded_free(s->decoded);
-        s->decoded = NULL;
-    }
     if (s->decoded == NULL && fmt_decoded_new(&s->decoded) < 0)
         return -ENOMEM;
     if (n_rows > s->cap_rows) {
@@ -72,6 +67,16 @@ scratch_prepare(struct take_scratch *s, uint32_t n_rows)
         s->cap_rows = s->rows ? n_rows : 0;
     }
     return s->rows ? 0 : -ENOMEM;
+}
+
+/* Between pages. What a large one took is not kept: the next may be another thread's. */
+static void
+scratch_settle(struct take_scratch *s, uint64_t keep)
+{
+    if (s->decoded && fmt_decoded_memory(s->decoded) > keep) {
+        fmt_decoded_free(s->decoded);
+        s->decoded = NULL;
+    }
 }
 
 /* What the footer says of it. */
@@ -157,6 +162,7 @@ read_decode(struct take_read *read, struct take_scratch *s, struct base_codec *c
 
     for (; r == 0 && i < read->first + read->n && !wave_failed_before(t, i); i++) {
         r = page_decode(t, &t->pages[i], read, s, codec, &err);
+        scratch_settle(s, t->scratch_keep);
         if (r < 0)
             break;
     }

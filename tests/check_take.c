@@ -13,6 +13,7 @@
 
 #include "lib/compiler.h"
 #include "shardfmt/dataset.h"
+#include "shardfmt/take.h"
 #include "tests/fmt_util.h"
 
 #define ALL_COLUMNS                                                                                \
@@ -306,6 +307,53 @@ END_TEST
 
 /* ------------------------------------------------------------------------------- what is wrong */
 
+/* A row of every shard, and each shard has a footer that counts. */
+START_TEST(test_footers_of_a_wave_stay_within_the_memory)
+{
+    const struct fmt_util_spec spec = {.columns = "row:uint64,a:string?,b:string?,c:string?",
+                                       .n_shards = 30,
+                                       .groups_per_shard = 100,
+                                       .rows_per_group = 1,
+                                       .seed = SEED};
+    struct shard_taker_stats stats;
+    uint64_t rows[30], sum = 0;
+
+    make(&spec);
+    for (uint32_t i = 0; i < 30; i++) {
+        struct fmt_footer *f;
+        int fd;
+
+        rows[i] = i * 100;
+        must_ok(fmt_shard_open(ds->dirfd, &ds->snapshot.shards[i], NULL, &fd, &f, &err));
+        sum += f->memory;
+        (void)close(fd);
+        fmt_footer_free(f);
+    }
+    ck_assert_uint_gt(sum, 1u << 20);
+    open_taker(SHARD_IO_PREAD, 2, 1u << 20);
+    take_is_right(rows, 30, NULL, 0);
+    shard_taker_get_stats(taker, &stats);
+    ck_assert_uint_ge(stats.submits, sum / (512u << 10));
+}
+END_TEST
+
+START_TEST(test_idle_threads_hold_little)
+{
+    const struct fmt_util_spec spec = {
+        .columns = "text:string", .rows_per_group = 6000, .seed = SEED, .zstd_level = 1};
+    uint64_t n, *rows;
+
+    make(&spec);
+    open_taker(0, 2, 2u << 20);
+    rows = rows_make(1, shard_dataset_n_rows(ds), &n);
+    take_is_right(rows, n, NULL, 0);
+    free(rows);
+    for (unsigned i = 0; i <= 2; i++)
+        if (taker->scratch[i].decoded)
+            ck_assert_uint_le(fmt_decoded_memory(taker->scratch[i].decoded), (1u << 20) / 12);
+}
+END_TEST
+
 START_TEST(test_refuses_rows_columns_and_options_that_are_not)
 {
     const struct fmt_util_spec spec = {.columns = "row:uint64,text:string?", .rows_per_group = 10};
@@ -446,6 +494,8 @@ main(void)
     suite_add_tcase(s, t);
     t = tcase_create("what is wrong");
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_footers_of_a_wave_stay_within_the_memory);
+    tcase_add_test(t, test_idle_threads_hold_little);
     tcase_add_test(t, test_refuses_rows_columns_and_options_that_are_not);
     tcase_add_test(t, test_a_budget_that_is_too_small_names_the_one_that_does);
     tcase_add_loop_test(t, test_a_damaged_page_is_named_and_others_come, 0, 2);
