@@ -19,6 +19,7 @@
 #include "shardfmt/decode.h"
 #include "shardfmt/newer.h"
 #include "shardfmt/nulls.h"
+#include "shardfmt/spooled.h"
 
 #define ROLE(r) (1u << FMT_ROLE_##r)
 #define SHORT_COPY 32u /* strings up to this length are copied as so many bytes */
@@ -29,7 +30,7 @@ struct fmt_decoded {
     struct base_buf elem_offsets;  /* of lists of strings */
     struct base_buf dict_offsets;  /* uint32, of a string dictionary's entries */
     struct base_buf piece, stored; /* of out-of-line values */
-    struct base_buf far;           /* struct shard_far */
+    struct base_buf far;           /* struct shard_far; source: a struct fmt_spooled that is ours, or NULL */
     uint64_t far_bytes;            /* longer values are far; 0: none are */
 };
 
@@ -42,6 +43,17 @@ fmt_decoded_new(struct fmt_decoded **ret)
         return -ENOMEM;
     *ret = d;
     return 0;
+}
+
+/* Let go of the far values. */
+static void
+forget_far(struct fmt_decoded *d)
+{
+    const struct shard_far *far = (const void *)d->far.data;
+
+    for (size_t i = 0; i < d->far.len / sizeof(*far); i++)
+        fmt_spooled_unref(far[i].source);
+    base_buf_reset(&d->far);
 }
 
 void
@@ -58,6 +70,7 @@ fmt_decoded_free(struct fmt_decoded *d)
     base_buf_done(&d->dict_offsets);
     base_buf_done(&d->piece);
     base_buf_done(&d->stored);
+    forget_far(d);
     base_buf_done(&d->far);
     free(d);
 }
@@ -66,6 +79,15 @@ void
 fmt_decoded_set_far(struct fmt_decoded *d, uint64_t bytes)
 {
     d->far_bytes = bytes;
+}
+
+void
+fmt_decoded_set_source(struct fmt_decoded *d, uint32_t i, struct fmt_spooled *value)
+{
+    struct shard_far *far = (struct shard_far *)(void *)d->far.data + i;
+
+    fmt_spooled_unref(far->source);
+    far->source = value;
 }
 
 uint64_t
@@ -1270,7 +1292,7 @@ decoding_begin(struct decoding *c, const struct fmt_page *pages, uint32_t n_page
     c->size = c->is.size;
     c->width = fmt_field_width(c->field);
     c->one_page = n_pages == 1;
-    base_buf_reset(&c->d->far);
+    forget_far(c->d);
     for (uint32_t i = 0; i < n_pages; i++) {
         r = page_note_far(c, &pages[i], stored[i], row, &far);
         if (r < 0)

@@ -23,6 +23,7 @@
 #include "shardfmt/layout.h"
 #include "shardfmt/lengths.h"
 #include "shardfmt/open.h"
+#include "shardfmt/spooled.h"
 #include "shardfmt/stats.h"
 
 #define WINDOW (256u << 10) /* one read: fits into the cache that the hash then finds it in */
@@ -423,30 +424,54 @@ column_known_bad(const struct fmt_findings *found, uint32_t group, uint32_t colu
     return false;
 }
 
-/* Large values, which are not decoded into the array: piece by piece. */
+/* A large value, which is not decoded into the array: piece by piece, into `to` or (NULL) to see
+ * whether that can be done. */
 static int
-far_unpack(const struct fmt_inspect *in, uint32_t group, const struct shard_array *a,
-           struct base_codec *codec, struct fmt_inspect_scratch *s, struct shard_error *err)
+far_unpack(const struct fmt_inspect *in, uint32_t group, const struct shard_far *far,
+           struct base_codec *codec, struct fmt_inspect_scratch *s, struct fmt_spooled *to,
+           struct shard_error *err)
 {
     const struct fmt_footer *f = in->footer;
+    const struct fmt_page *p = &f->pieces[f->piece_first[group] + far->first_piece];
     struct base_buf raw = {0};
     int r = 0;
 
-    for (uint32_t i = 0; i < a->n_far && r == 0; i++) {
-        for (uint32_t k = 0; k < a->far[i].n_pieces && r == 0; k++) {
-            const struct fmt_page *p =
-                &f->pieces[f->piece_first[group] + a->far[i].first_piece + k];
-
-            base_buf_reset(&s->chunk);
-            if (base_buf_reserve(&s->chunk, p->stored_len) < 0)
-                r = base_fail(err, -ENOMEM, "%s", in->path);
-            if (r == 0)
-                r = base_pread_full(in->fd, s->chunk.data, p->stored_len, p->off, in->path, err);
-            if (r == 0)
-                r = fmt_page_unpack(p, s->chunk.data, codec, NULL, &raw, err);
-        }
+    for (uint32_t i = 0; i < far->n_pieces && r == 0; i++, p++) {
+        base_buf_reset(&s->chunk);
+        if (base_buf_reserve(&s->chunk, p->stored_len) < 0)
+            r = base_fail(err, -ENOMEM, "%s", in->path);
+        if (r == 0)
+            r = base_pread_full(in->fd, s->chunk.data, p->stored_len, p->off, in->path, err);
+        if (r == 0)
+            r = fmt_page_unpack(p, s->chunk.data, codec, NULL, &raw, err);
+        if (r == 0 && to)
+            r = fmt_spooled_put(to, raw.data, p->raw_len, err);
     }
     base_buf_done(&raw);
+    return r;
+}
+
+int
+fmt_inspect_far(const struct fmt_inspect *in, uint32_t group, uint32_t column, int dirfd,
+                int zstd_level, struct base_codec *codec, struct fmt_inspect_scratch *s,
+                struct fmt_decoded *d, const struct shard_array *a, struct shard_error *err)
+{
+    const char *name = in->footer->schema.fields[column].name;
+    int r = 0;
+
+    for (uint32_t i = 0; i < a->n_far && r == 0; i++) {
+        struct fmt_spooled *value = NULL;
+
+        r = fmt_spooled_new(dirfd, name, zstd_level, &value, err);
+        if (r == 0)
+            r = far_unpack(in, group, &a->far[i], codec, s, value, err);
+        if (r == 0)
+            r = fmt_spooled_end(value, err);
+        if (r == 0)
+            fmt_decoded_set_source(d, i, value);
+        else
+            fmt_spooled_unref(value);
+    }
     return r;
 }
 
@@ -529,8 +554,8 @@ fmt_inspect_decode(const struct fmt_inspect *in, uint32_t group, struct base_cod
         if (column_known_bad(ret, group, c))
             continue;
         r = fmt_inspect_chunk(in, group, c, codec, s, s->decoded, &array, &e);
-        if (r >= 0)
-            r = far_unpack(in, group, &array, codec, s, &e);
+        for (uint32_t i = 0; r >= 0 && i < array.n_far; i++)
+            r = far_unpack(in, group, &array.far[i], codec, s, NULL, &e);
         if (r == 0)
             r = stats_check(in, group, c, &array, &e);
         if (r == 0)

@@ -72,6 +72,12 @@ SHARD_NODISCARD int fmt_inspect_chunk(const struct fmt_inspect *in, uint32_t gro
                                       struct base_codec *codec, struct fmt_inspect_scratch *s,
                                       struct fmt_decoded *d, struct shard_array *ret_array,
                                       struct shard_error *err);
+/* Then read the values that were left out of the array (fmt_decoded_set_far()), piece by piece, and give
+ * each a source. dirfd, zstd_level: where they are kept, as in fmt_spooled_new(). */
+SHARD_NODISCARD int fmt_inspect_far(const struct fmt_inspect *in, uint32_t group, uint32_t column,
+                                    int dirfd, int zstd_level, struct base_codec *codec,
+                                    struct fmt_inspect_scratch *s, struct fmt_decoded *d,
+                                    const struct shard_array *a, struct shard_error *err);
 /* Whether an error says that the machine is at its limits, and nothing about the data. */
 bool fmt_inspect_fatal(int code);
 /* A message without the "path: " that whoever tells it puts in front of it again. */

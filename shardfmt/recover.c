@@ -29,6 +29,9 @@
 #include "shardfmt/survey.h"
 
 #define LEVEL 3 /* of zstd, for what is written anew */
+/* Longer values do not go through memory then. Each has a temporary file of its own, so that this is
+ * more than a piece, and a row group has as many of them as when it was ingested. */
+#define FAR_BYTES ((uint64_t)4 << 20)
 
 /* A shard of the new snapshot. */
 struct pick {
@@ -702,6 +705,21 @@ lost_count(struct recover *r)
 
 /* ------------------------------------------------------------------------- the new snapshot */
 
+/* A column of a row group, with all its values. */
+static int
+column_read(struct recover *r, const struct fmt_inspect *in, uint32_t g, uint32_t c,
+            struct base_codec *codec, struct fmt_inspect_scratch *scratch, struct fmt_decoded *d,
+            struct shard_array *ret)
+{
+    int rc;
+
+    fmt_decoded_set_far(d, FAR_BYTES);
+    rc = fmt_inspect_chunk(in, g, c, codec, scratch, d, ret, r->err);
+    if (rc >= 0)
+        rc = fmt_inspect_far(in, g, c, r->dirfd, LEVEL, codec, scratch, d, ret, r->err);
+    return rc;
+}
+
 /* Write the row groups [g, end) of an open file as a shard of their own and add it. */
 static int
 run_rewrite(struct recover *r, const struct fmt_inspect *in, const struct pick *p, uint32_t g,
@@ -727,7 +745,7 @@ run_rewrite(struct recover *r, const struct fmt_inspect *in, const struct pick *
         struct fmt_image *im = NULL;
 
         for (uint32_t c = 0; rc >= 0 && c < r->schema.n_fields; c++)
-            rc = fmt_inspect_chunk(in, g, c, codec, &scratch, decoded[c], &arrays[c], r->err);
+            rc = column_read(r, in, g, c, codec, &scratch, decoded[c], &arrays[c]);
         if (rc >= 0)
             rc = fmt_image_encode(&r->schema, arrays, &opts, codec, &im, r->err);
         if (rc >= 0)

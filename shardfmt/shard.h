@@ -101,6 +101,9 @@ uint64_t fmt_decoded_memory(const struct fmt_decoded *d); /* bytes held */
 /* Out-of-line strings and bytes of more than so many (0: none) are left out from now on: the array
  * lists them in far, with their pieces, counted within the row group. */
 void fmt_decoded_set_far(struct fmt_decoded *d, uint64_t bytes);
+/* Value i of those in far, which is d's until its next use: with it the array can be hashed and encoded. */
+struct fmt_spooled;
+void fmt_decoded_set_source(struct fmt_decoded *d, uint32_t i, struct fmt_spooled *value);
 
 typedef int (*fmt_read_fn)(void *arg, uint64_t off, void *buf, size_t len, struct shard_error *err);
 

@@ -310,8 +310,12 @@ group_decode(struct check_job *j, struct hand *h, struct base_codec *codec)
             .group = j->group, .column = c, .page = -1, .rows_lost = f->group_rows[j->group]};
         struct shard_error e = {0};
 
+        fmt_decoded_set_far(h->decoded[c], FMT_INLINE_MAX);
         r = fmt_inspect_chunk(j->in, j->group, c, codec, &h->scratch, h->decoded[c], &h->arrays[c],
                               &e);
+        if (r >= 0) /* their hashes only */
+            r = fmt_inspect_far(j->in, j->group, c, -1, 0, codec, &h->scratch, h->decoded[c],
+                                &h->arrays[c], &e);
         if (fmt_inspect_fatal(r) || r == SHARD_EUNSUPPORTED || r == SHARD_ELIMIT) {
             j->err = e; /* rows that are there and that this build cannot read: no loss */
             return r;
