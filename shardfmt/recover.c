@@ -200,7 +200,11 @@ hints_load(struct recover *r)
             tell(r, FMT_RECOVER_DAMAGED, path, fmt_inspect_text(err.text, path));
         rc = 0;
     }
+    if (errno)
+        rc = base_fail(r->err, -errno, "the folder %s cannot be read", FMT_DIR_SEGMENTS);
     (void)closedir(dir);
+    if (rc < 0)
+        return rc;
     if (r->hints.ro_compat)
         return base_fail(r->err, SHARD_EUNSUPPORTED,
                          "features 0x%" PRIx64 " of a segment, which this build lacks, forbid "
@@ -279,11 +283,10 @@ schema_choose(struct recover *r)
 
 /* The file that entry e means: the one of its name, or another of its content. */
 static const struct fmt_found *
-entry_found(const struct recover *r, const struct fmt_survey *s, const struct fmt_shard_entry *e)
+entry_found(const struct fmt_survey *s, const struct fmt_shard_entry *e)
 {
     const struct fmt_found *other = NULL;
 
-    (void)r;
     for (uint32_t i = 0; i < s->count; i++) {
         const struct fmt_found *f = &s->items[i];
 
@@ -312,7 +315,7 @@ shards_check(struct recover *r)
     for (uint32_t i = 0; !r->complete && i < r->shards.count; i++)
         want[i] = r->shards.items[i].schema_id == id;
     for (uint32_t i = 0; i < r->base.n_shards; i++) {
-        const struct fmt_found *f = entry_found(r, &r->shards, &r->base.shards[i]);
+        const struct fmt_found *f = entry_found(&r->shards, &r->base.shards[i]);
 
         if (f)
             want[f - r->shards.items] = f->schema_id == id;
@@ -383,7 +386,7 @@ base_pick(struct recover *r)
 
         for (uint32_t k = 0; rc >= 0 && k < g->n_shards; k++) {
             const struct fmt_shard_entry *e = &r->base.shards[g->shard0 + k];
-            struct pick p = {.f = entry_found(r, &r->shards, e),
+            struct pick p = {.f = entry_found(&r->shards, e),
                              .e = e,
                              .base_row0 = row,
                              .split = e->split};
@@ -756,7 +759,7 @@ run_rewrite(struct recover *r, const struct fmt_inspect *in, const struct pick *
         rc = fmt_writer_finish(w, &info, r->err);
     if (rc >= 0)
         rc = fmt_shard_place(r->dirfd, tmp, FMT_DIR_SHARDS, p->split, info.hash, path, r->err);
-    else if (tmp[0])
+    if (rc < 0 && tmp[0])
         (void)unlinkat(r->dirfd, tmp, 0);
     if (rc >= 0) {
         rc = fmt_snapshot_add_shard(&r->out, path, p->split, &info);
@@ -859,8 +862,7 @@ origin_compare(const void *a, const void *b)
     return strcmp(x->path, y->path);
 }
 
-/* Quarantine: the base's files that are whole; without the newest root all others, too. Returns 1
- * where one of the base's is lost. */
+/* Quarantine: the base's files that are whole; without the newest root all others, too. */
 static int
 rejects_add(struct recover *r)
 {
@@ -870,7 +872,7 @@ rejects_add(struct recover *r)
     struct fmt_schema schema;
     uint64_t id;
     uint32_t n_all = 0;
-    int rc = fmt_quarantine_schema(&schema), lost = 0;
+    int rc = fmt_quarantine_schema(&schema);
 
     if (rc < 0 || all == NULL || want == NULL) {
         rc = fail_memory(r);
@@ -881,7 +883,7 @@ rejects_add(struct recover *r)
         want[i] = r->rejects.items[i].schema_id == id;
     rc = fmt_survey_check(r->dirfd, &r->rejects, want, r->n_threads, &schema, NULL, r->err);
     for (uint32_t i = 0; i < r->base.n_rejects; i++) {
-        const struct fmt_found *f = entry_found(r, &r->rejects, &r->base.rejects[i]);
+        const struct fmt_found *f = entry_found(&r->rejects, &r->base.rejects[i]);
 
         if (f && fmt_found_whole(f)) {
             want[f - r->rejects.items] = false;
@@ -889,12 +891,19 @@ rejects_add(struct recover *r)
         } else {
             tell(r, FMT_RECOVER_DAMAGED, r->base.rejects[i].path,
                  f && f->reason ? f->reason : "the quarantine file is missing or cannot be read");
-            lost = 1;
+            r->res.rejects_lost = true;
         }
     }
     for (uint32_t i = 0, first = n_all; !r->res.exact && i < n; i++) {
-        if (want[i] && fmt_found_whole(&r->rejects.items[i]))
-            all[n_all++] = &r->rejects.items[i];
+        const struct fmt_found *f = &r->rejects.items[i];
+
+        if (want[i] && fmt_found_whole(f)) {
+            all[n_all++] = f;
+        } else if (f->reason && !f->foreign &&
+                   !base_lists(r->base.rejects, r->base.n_rejects, f->path)) {
+            tell(r, FMT_RECOVER_DAMAGED, f->path, f->reason);
+            r->res.rejects_lost = true;
+        }
         if (i == n - 1 && n_all > first)
             qsort(all + first, n_all - first, sizeof(*all), origin_compare);
     }
@@ -905,7 +914,7 @@ out:
     fmt_schema_done(&schema);
     free(all);
     free(want);
-    return rc < 0 ? rc : lost;
+    return rc;
 }
 
 static int
@@ -944,16 +953,15 @@ is_sound(const struct recover *r)
 static int
 snapshot_build(struct recover *r)
 {
-    int rc, rejects_lost;
+    int rc = splits_add(r);
 
-    rc = splits_add(r);
     if (rc >= 0)
         rc = lost_count(r);
     if (rc >= 0)
-        rc = rejects_lost = rejects_add(r);
+        rc = rejects_add(r);
     if (rc < 0)
         return rc;
-    r->res.sound = is_sound(r) && !rejects_lost;
+    r->res.sound = is_sound(r) && !r->res.rejects_lost;
     if (r->res.sound) {
         r->res.n_rows = fmt_snapshot_rows(&r->base);
         r->res.n_shards = r->base.n_shards;

@@ -31,6 +31,7 @@ struct fmt_recover_result {
     struct base_hash128 snapshot, fingerprint;
     uint64_t n_rows, n_shards, n_rewritten; /* rewritten: shards made of parts of damaged ones */
     uint64_t rows_lost;
+    bool rejects_lost; /* records of the quarantine are; how many is not known */
     bool exact; /* whether rows_lost is all that was lost, or only what is known of it */
 };
 

@@ -1,17 +1,19 @@
 /* A library for LD_PRELOAD that lets one system call or allocation fail: tests only.
  *
  *   SHARDLINE_FAULT=kind:how:n   the n-th call of that kind (from 1; 0: none) fails. kind: read, write,
- *                                sync, alloc, open, place (link, rename). how: an errno number, or
+ *                                sync, alloc, open, place (link, rename), list (readdir). how: an errno number, or
  *                                "short": half of the bytes, as the kernel may do at any time
  *   SHARDLINE_FAULT_LOG=FILE     how many there were is written there at the end, and whether one failed
  *
  * Reads and writes count where they are of regular files. The real calls are made by syscall(), the
- * allocator's by glibc's other names for it, so that nothing has to be looked up. */
+ * allocator's by glibc's other names for it, so that nothing has to be looked up, but readdir(). */
 #undef _FILE_OFFSET_BITS /* else pread and pread64 are one name */
 #undef _FORTIFY_SOURCE
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -25,8 +27,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum kind { KIND_NONE, KIND_READ, KIND_WRITE, KIND_SYNC, KIND_ALLOC, KIND_OPEN, KIND_PLACE };
-static const char *const names[] = {"", "read", "write", "sync", "alloc", "open", "place"};
+enum kind { KIND_NONE, KIND_READ, KIND_WRITE, KIND_SYNC, KIND_ALLOC, KIND_OPEN, KIND_PLACE, KIND_LIST };
+static const char *const names[] = {"", "read", "write", "sync", "alloc", "open", "place", "list"};
 
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
@@ -214,6 +216,28 @@ int
 renameat(int from, const char *path, int to, const char *name)
 {
     return fails(KIND_PLACE) ? -1 : (int)syscall(SYS_renameat2, from, path, to, name, 0);
+}
+
+struct dirent64 *
+readdir64(DIR *dir)
+{
+    struct dirent64 *(*real)(DIR *);
+
+    if (fails(KIND_LIST))
+        return NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "readdir64");
+    return real(dir);
+}
+
+struct dirent *
+readdir(DIR *dir)
+{
+    struct dirent *(*real)(DIR *);
+
+    if (fails(KIND_LIST))
+        return NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "readdir");
+    return real(dir);
 }
 
 void *

@@ -200,7 +200,7 @@ def test_recover(tmp):
         if any(rel not in after for rel in before):
             return False
         tool("recover", copy)
-        return recovered(place)
+        return recovered(place) and not leftovers(copy)
 
     def no_file_less(place):
         """Where the disk gives an error, rows are lost, and the rest is a dataset."""
@@ -210,9 +210,25 @@ def test_recover(tmp):
         rows = set(tool("cat", copy)[0].splitlines())
         return not status.get("error") and all(rel in after for rel in before) and rows <= all_rows
 
+    def leftovers(copy):
+        return [name for name in os.listdir(os.path.join(copy, "tmp")) if name.endswith(".shard")]
+
     all_rows = set(want.splitlines())
     Run(tmp, prepare, recovered, no_file_less).sweep("read", errno.EIO, (1, 4))
-    sweep_writing(Run(tmp, prepare, recovered, no_less), reading=None)
+    run = Run(tmp, prepare, recovered, no_less)
+    sweep_writing(run, reading=None)
+    # A folder that breaks off has not ended. Without the root all of them are read.
+    root = sorted(os.listdir(os.path.join(ds, "roots")))[0]
+    os.truncate(os.path.join(ds, "roots", root), 100)
+    os.truncate(os.path.join(ds, "segments", segment), 0)
+    before = tree(ds)
+
+    def unpublished(place):
+        after = tree(os.path.join(place, "ds"))
+        return all(rel in after for rel in before) and len(os.listdir(os.path.join(place, "ds/roots"))) == 1
+
+    run = Run(tmp, prepare, recovered, unpublished, fine=(4,))
+    assert run.sweep("list", errno.EIO, (1,), must_fail=True) > 3
 
 
 if __name__ == "__main__":

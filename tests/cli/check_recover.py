@@ -62,7 +62,7 @@ def recover(ds, status, *args):
     for rel in before:  # files are named by their content: a damaged one may get its own bytes back
         assert rel in after, rel
         assert after[rel] == before[rel] or rel in [d["file"] for d in r["damaged"]], rel
-    for key in ("rows", "rows_lost", "fingerprint", "damaged", "lost", "taken", "left_out", "ignored", "base",
+    for key in ("rows", "rows_lost", "rejects_lost", "fingerprint", "damaged", "lost", "taken", "left_out", "ignored", "base",
                 "exact", "ok", "sound"):
         assert dry[key] == r[key], (key, dry[key], r[key])
     if r["published"]:
@@ -349,13 +349,34 @@ def test_what_an_interrupted_ingest_left_is_no_second_copy(tmp):
     same_splits(ds, want)
 
 
-def test_quarantine_comes_back(tmp):
+def test_lost_records_of_the_quarantine_are_said_to_be(tmp):
+    """They are no rows: the exit status is that of the rows."""
     ds = dataset(tmp)
     [q] = files(ds, "quarantine/")
+    want, roots = tool("rejects", ds)[0], os.path.join(tmp, "roots")
+    assert want
+    shutil.copytree(ds, roots)
     damage(ds, q, 100)
     r = recover(ds, 0)
-    assert r["published"] == 2 and r["rows_lost"] == 0
+    assert r["published"] == 2 and r["rows_lost"] == 0 and r["ok"] and r["rejects_lost"], r
     assert tool("rejects", ds)[0].count(b"\n") == 0
+    assert not tool_json("recover", ds)["rejects_lost"]  # the new snapshot is whole
+    # Without a root, too; as the table says.
+    damage(roots, files(roots, "roots/")[0])
+    copy = os.path.join(tmp, "copy")
+    shutil.copytree(roots, copy)
+    r = recover(copy, 4)
+    assert not r["rejects_lost"] and tool("rejects", copy)[0] == want, r
+    for at in (100, -3):  # a page, the footer
+        copy = os.path.join(tmp, "copy%d" % at)
+        shutil.copytree(roots, copy)
+        damage(copy, q, at % os.path.getsize(os.path.join(copy, q)))
+        out, _ = tool("recover", "--dry-run", copy, status=4)
+        assert b"Records of the quarantine are lost." in out and b"damaged: " + q.encode() in out, out
+        r = recover(copy, 4)
+        assert r["rejects_lost"] and r["rows_lost"] == 0 and r["rows"] == N, r
+        assert q in [d["file"] for d in r["damaged"]]
+    assert b"0 no row is lost" in tool("recover", "--help")[0]
 
 
 def test_an_older_root(tmp):

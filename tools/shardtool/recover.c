@@ -29,7 +29,7 @@ static const struct cli_usage usage = {
     "Read all of a dataset and, where its newest snapshot is damaged, publish a new one of what is\n"
     "whole. Says what is lost. Nothing is removed.",
     opts,
-    "Exit status: 0 nothing is lost; 1 nothing could be done; 4 rows are lost, or may be."};
+    "Exit status: 0 no row is lost; 1 nothing could be done; 4 rows are lost, or may be."};
 
 /* The lists of the JSON object, by enum fmt_recover_what. */
 static const char *const lists[] = {"damaged", "lost", "taken", "left_out", "ignored"};
@@ -97,6 +97,7 @@ print_json(json_t *obj, const struct fmt_recover_result *res, bool dry_run)
     json_object_set_new(obj, "shards", json_integer((json_int_t)res->n_shards));
     json_object_set_new(obj, "rewritten", json_integer((json_int_t)res->n_rewritten));
     json_object_set_new(obj, "rows_lost", json_integer((json_int_t)res->rows_lost));
+    json_object_set_new(obj, "rejects_lost", json_boolean(res->rejects_lost));
     json_object_set_new(obj, "exact", json_boolean(res->exact));
     return cli_print_json(json_incref(obj));
 }
@@ -114,6 +115,8 @@ print_person(const struct fmt_recover_result *res, bool dry_run)
         printf("published as snapshot %" PRIu64 ": %" PRIu64 " rows in %" PRIu64 " shards",
                res->number, res->n_rows, res->n_shards);
     printf(", %s%" PRIu64 " rows lost\n", res->exact ? "" : "at least ", res->rows_lost);
+    if (res->rejects_lost)
+        puts("Records of the quarantine are lost.");
     if (!res->exact)
         printf("The newest root cannot be read: whether shards are missing behind the last ones "
                "of each split cannot be told%s.\n",
