@@ -336,7 +336,7 @@ SHARD_NODISCARD int loader_schedule_init(struct shard_loader *l);
 void loader_schedule_free(struct shard_loader *l);
 void loader_schedule_loads(struct shard_loader *l);  /* planner thread */
 void loader_schedule_gather(struct shard_loader *l); /* any thread */
-void loader_set_ready(struct shard_loader *l, struct loader_group *g); /* g became READY or FAILED */
+void loader_set_ready(struct loader_group *g); /* g became READY or FAILED */
 /* The step cannot be made; what comes before is still delivered. */
 void loader_fail_at(struct shard_loader *l, uint64_t step, const struct shard_error *err);
 /* Before any counter of the pipeline's state changes: says how it stood until now. */

@@ -166,9 +166,8 @@ set_fail_group(struct loader_set *set, const struct loader_group *g)
 }
 
 void
-loader_set_ready(struct shard_loader *l, struct loader_group *g)
+loader_set_ready(struct loader_group *g)
 {
-    (void)l;
     while (g->waits) {
         struct loader_wait *w = g->waits;
 

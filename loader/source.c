@@ -771,7 +771,7 @@ group_decode_run(struct base_task *task, struct base_worker *worker)
     g->shard->pins--;
     slot_recount(l, g->slot);
     g->state = g->status < 0 ? LOADER_GROUP_FAILED : LOADER_GROUP_READY;
-    loader_set_ready(l, g);
+    loader_set_ready(g);
     loader_schedule_gather(l);
     (void)pthread_mutex_unlock(&l->lock);
     base_io_wake(l->io);
