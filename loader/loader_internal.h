@@ -241,6 +241,7 @@ struct shard_loader {
     uint32_t windows_max;                 /* open per part at most, but for those that a step needs */
     uint32_t windows_ahead;               /* open in all parts together behind their first ones */
     uint64_t load_share, batch_share;     /* of the budget, bytes */
+    uint64_t slot_max;                    /* bytes up to which a slot keeps what its group lacks */
     uint64_t footers_max;                 /* bytes */
     uint64_t footer_unit;                 /* bytes per column of a row group, as far as is known */
     uint32_t flight_max;                  /* row groups being read or decoded */

@@ -463,6 +463,16 @@ plan_ahead(struct shard_loader *l, uint32_t threads)
     l->windows_max = (uint32_t)(1 + n);
 }
 
+/* Slots that groups with large columns of one kind and then of another were decoded into would hold
+ * both. They may where any number of groups that must be held together still fits, and by an eighth. */
+static uint64_t
+plan_slot_max(const struct sizes *sizes, uint64_t groups, uint64_t room)
+{
+    const uint64_t each = room / BASE_MAX(groups, 1), max = sizes->max.decoded;
+
+    return each < max ? 0 : BASE_MIN(each, max + max / 8);
+}
+
 /* The budget: a share for row groups, one for batches, one for footers. */
 static int
 plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t threads,
@@ -506,6 +516,7 @@ plan_memory(struct shard_loader *l, const struct shard_loader_opts *o, uint32_t 
     l->batch_share = BASE_MIN(l->batch_share, p->memory - load_min - l->footers_max);
     l->load_share = p->memory - l->batch_share - l->footers_max;
     l->keep = sizes.decoded_sum + in_flight <= l->load_share;
+    l->slot_max = plan_slot_max(&sizes, groups, l->load_share - in_flight);
     plan_ahead(l, threads);
     return 0;
 }

@@ -212,6 +212,78 @@ slot_new(struct shard_loader *l)
     return slot;
 }
 
+/* Whether the array of a chunk will point into its one decompressed page, which then has all its
+ * values, none out of line: what the shard says of the column's encodings tells. A file that lies
+ * about them costs memory that was not asked for, at most as much again, which the account then
+ * shows. */
+static bool
+chunk_stays_in_page(const struct fmt_footer *f, uint32_t group, uint32_t column)
+{
+    const size_t chunk = (size_t)group * f->n_columns + column;
+    const uint32_t first = f->chunk_first[chunk];
+    const struct fmt_type is = fmt_field_type(&f->schema.fields[column]);
+    const uint64_t offsets = ((uint64_t)f->group_rows[group] + 1) * sizeof(int32_t);
+
+    if (f->chunk_first[chunk + 1] - first != 1 || f->pages[first].codec != FMT_CODEC_ZSTD ||
+        f->pages[first].raw_len + (is.offsets ? offsets : 0) < f->pages[first].data_len)
+        return false;
+    if (is.kind == FMT_KIND_BYTES) /* lengths may be packed */
+        return (f->encodings[column] & 1u << FMT_ENC_DICT) == 0;
+    return f->encodings[column] == 1u << FMT_ENC_PLAIN &&
+           (is.kind == FMT_KIND_NUMBER || is.kind == FMT_KIND_TENSOR);
+}
+
+/* What column i of a slot will hold at most once it was decoded into (NULL: of a new slot). */
+static uint64_t
+column_after(const struct shard_loader *l, const struct fmt_decoded *d, const struct fmt_footer *f,
+             uint32_t group, uint32_t i)
+{
+    const uint32_t column = l->columns[i];
+
+    return fmt_decoded_after(d, f, group, column, chunk_stays_in_page(f, group, column));
+}
+
+static uint64_t
+slot_after(const struct shard_loader *l, const struct loader_slot *slot, const struct fmt_footer *f,
+           uint32_t group)
+{
+    uint64_t sum = 0;
+    uint32_t i;
+
+    for (i = 0; i < l->n_columns; i++)
+        sum += column_after(l, slot->columns[i], f, group, i);
+    return sum;
+}
+
+/* Release what the row group does not need, so that what it does need fits into what was charged:
+ * columns with much of it first, none where it fits anyway, as with groups that are alike. The slot
+ * is the caller's alone. */
+static void
+slot_fit(const struct shard_loader *l, struct loader_slot *slot, const struct fmt_footer *f,
+         uint32_t group)
+{
+    uint64_t after = slot_after(l, slot, f, group), least;
+    uint32_t i;
+
+    if (after <= slot->charged)
+        return;
+    for (least = after - slot->charged;; least /= 2) {
+        for (i = 0; i < l->n_columns; i++) {
+            const uint64_t less = column_after(l, slot->columns[i], f, group, i) -
+                                  column_after(l, NULL, f, group, i);
+
+            if (less == 0 || less < least)
+                continue;
+            fmt_decoded_clear(slot->columns[i]);
+            after -= less;
+            if (after <= slot->charged)
+                return;
+        }
+        if (least == 0)
+            return;
+    }
+}
+
 /* A kept slot: one that is large enough, the smallest of them, else the largest. */
 static struct loader_slot *
 slot_take(struct shard_loader *l, uint64_t bound)
@@ -342,18 +414,32 @@ memory_give_up(struct shard_loader *l, uint64_t bound)
     return true;
 }
 
+/* What to charge a slot for a group of bound bytes: all that it will hold if nothing of it is
+ * released, where the plan has room for that. */
+static uint64_t
+slot_want(const struct shard_loader *l, const struct loader_group *g, const struct loader_slot *slot,
+          uint64_t bound)
+{
+    const uint64_t after = slot_after(l, slot, g->shard->footer, l->infos[g->index].index);
+
+    return BASE_MAX(bound, BASE_MIN(after, l->slot_max));
+}
+
 /* Room for a decoded group of bound bytes and raw_len bytes as stored: 0, -EAGAIN or -ENOMEM. */
 static int
 group_memory(struct shard_loader *l, struct loader_group *g, uint64_t bound, uint64_t raw_len)
 {
+    bool spare = true; /* room for what the slot need not hold */
+
     for (;;) {
         struct loader_slot *slot = slot_take(l, bound);
-        uint64_t more;
+        uint64_t want, more;
         bool lacking = false; /* memory itself, not only room in the budget */
 
         if (slot == NULL)
             return -ENOMEM;
-        more = bound > slot->charged ? bound - slot->charged : 0;
+        want = spare ? slot_want(l, g, slot, bound) : bound;
+        more = want > slot->charged ? want - slot->charged : 0;
         if (loader_arena_take(l->load_mem, more)) {
             slot->charged += more;
             g->raw = loader_block_get(l->load_mem, raw_len, false);
@@ -368,8 +454,9 @@ group_memory(struct shard_loader *l, struct loader_group *g, uint64_t bound, uin
         slot_keep(l, slot);
         if (lacking)
             return -ENOMEM;
-        if (!memory_give_up(l, bound))
+        if (!spare && !memory_give_up(l, bound))
             return -EAGAIN;
+        spare = false;
     }
 }
 
@@ -421,27 +508,6 @@ group_extents(const struct shard_loader *l, const struct fmt_footer *f, uint32_t
     return n;
 }
 
-/* Whether the array of a chunk will point into its one decompressed page, which then has all its
- * values, none out of line: what the shard says of the column's encodings tells. A file that lies
- * about them costs memory that was not asked for, at most as much again, which the account then
- * shows. */
-static bool
-chunk_stays_in_page(const struct fmt_footer *f, uint32_t group, uint32_t column)
-{
-    const size_t chunk = (size_t)group * f->n_columns + column;
-    const uint32_t first = f->chunk_first[chunk];
-    const struct fmt_type is = fmt_field_type(&f->schema.fields[column]);
-    const uint64_t offsets = ((uint64_t)f->group_rows[group] + 1) * sizeof(int32_t);
-
-    if (f->chunk_first[chunk + 1] - first != 1 || f->pages[first].codec != FMT_CODEC_ZSTD ||
-        f->pages[first].raw_len + (is.offsets ? offsets : 0) < f->pages[first].data_len)
-        return false;
-    if (is.kind == FMT_KIND_BYTES) /* lengths may be packed */
-        return (f->encodings[column] & 1u << FMT_ENC_DICT) == 0;
-    return f->encodings[column] == 1u << FMT_ENC_PLAIN &&
-           (is.kind == FMT_KIND_NUMBER || is.kind == FMT_KIND_TENSOR);
-}
-
 /* Decoded bytes of a chunk, values out of line included. */
 static uint64_t
 chunk_data(const struct fmt_footer *f, size_t chunk)
@@ -458,23 +524,16 @@ void
 loader_group_sizes(const struct shard_loader *l, const struct fmt_footer *f, uint32_t group,
                    struct loader_group_sizes *ret)
 {
-    uint64_t off, len, bound, data;
+    uint64_t off, len, data;
     uint32_t i;
 
     memset(ret, 0, sizeof(*ret));
     for (i = 0; i < l->n_columns; i++) {
         const uint32_t column = l->columns[i];
         const size_t chunk = (size_t)group * f->n_columns + column;
-        const struct fmt_page *page = &f->pages[f->chunk_first[chunk]];
 
-        bound = fmt_chunk_decoded_bound(f, group, column);
-        if (chunk_stays_in_page(f, group, column)) {
-            const uint64_t offsets = ((uint64_t)f->group_rows[group] + 1) * sizeof(int32_t);
-
-            bound -= BASE_MIN(bound, page->data_len - BASE_MIN(offsets, page->data_len));
-        }
         fmt_chunk_extent(f, group, column, &off, &len);
-        ret->decoded += bound;
+        ret->decoded += column_after(l, NULL, f, group, i);
         ret->stored += len;
         data = chunk_data(f, chunk);
         ret->data += data;
@@ -751,6 +810,7 @@ group_decode_run(struct base_task *task, struct base_worker *worker)
 
     if (atomic_load_explicit(&l->cancelled, memory_order_relaxed))
         g->status = base_fail(&g->err, -ECANCELED, "the loader is being closed");
+    slot_fit(l, g->slot, g->shard->footer, l->infos[g->index].index);
     for (i = 0; i < l->n_columns && g->status >= 0; i++)
         g->status = group_decode_column(g, i, worker, &pr);
     for (i = 0; i < l->n_columns && g->status >= 0; i++) {

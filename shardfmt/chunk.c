@@ -57,10 +57,8 @@ forget_far(struct fmt_decoded *d)
 }
 
 void
-fmt_decoded_free(struct fmt_decoded *d)
+fmt_decoded_clear(struct fmt_decoded *d)
 {
-    if (d == NULL)
-        return;
     base_buf_done(&d->page);
     base_buf_done(&d->validity);
     base_buf_done(&d->offsets);
@@ -72,6 +70,14 @@ fmt_decoded_free(struct fmt_decoded *d)
     base_buf_done(&d->stored);
     forget_far(d);
     base_buf_done(&d->far);
+}
+
+void
+fmt_decoded_free(struct fmt_decoded *d)
+{
+    if (d == NULL)
+        return;
+    fmt_decoded_clear(d);
     free(d);
 }
 
@@ -1417,47 +1423,83 @@ fmt_chunk_decode(const struct fmt_footer *f, uint32_t group, uint32_t column,
                             stored, codec, read, read_arg, file, d, ret_array, err);
 }
 
-/* The bound of pages [first, first + n) of the chunk, which have n_rows rows. */
-static uint64_t
-decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column, uint32_t first,
-              uint32_t n)
+/* Bytes of the buffers of a struct fmt_decoded, by what makes them large; far values aside. */
+struct decoded_parts {
+    uint64_t page, rows, dict, values, pieces;
+};
+
+/* What pages [first, first + n) of the chunk need at most. */
+static struct decoded_parts
+parts_needed(const struct fmt_footer *f, uint32_t group, uint32_t column, uint32_t first, uint32_t n)
 {
     const struct fmt_page *pages =
         f->pages + f->chunk_first[(size_t)group * f->n_columns + column] + first;
-    const enum fmt_kind kind = fmt_field_type(&f->schema.fields[column]).kind;
-    uint64_t raw = 0, data = 0, pieces = 0, dict = 0, n_rows = 0;
+    const struct fmt_type is = fmt_field_type(&f->schema.fields[column]);
+    uint64_t raw = 0, data = 0, pieces = 0, dict = 0, n_rows = 0, offsets;
     bool out_of_line = false;
 
     for (uint32_t i = 0; i < n; i++) {
         n_rows += pages[i].n_rows;
         raw = BASE_MAX(raw, pages[i].raw_len);
         data += pages[i].data_len;
-        if (kind == FMT_KIND_STRINGS) /* 4 bytes per element, and so per entry of a dictionary */
+        if (is.kind == FMT_KIND_STRINGS) /* 4 bytes per element, and so per entry of a dictionary */
             dict = BASE_MAX(dict, pages[i].data_len);
         out_of_line |= pages[i].data_len > FMT_INLINE_MAX; /* as one such value is longer */
     }
     data = BASE_MIN(data, FMT_CHUNK_DATA_MAX); /* more is refused */
-    if (n > 1 && kind == FMT_KIND_STRINGS)
+    if (n > 1 && is.kind == FMT_KIND_STRINGS)
         data *= 2; /* how much of it is lengths shows only later: either has room for all */
     if (out_of_line && f->piece_first[group + 1] > f->piece_first[group])
         pieces = 2 * (uint64_t)FMT_INLINE_MAX;
     if (dict)
         dict = base_buf_round(BASE_MIN(dict, FMT_CHUNK_DATA_MAX) + sizeof(uint32_t));
-    /* Buffers: page, values with offsets and indices, dictionary offsets, validity; and slack. */
-    return dict + base_buf_round(raw) + base_buf_round(data) + (n_rows + 2) * sizeof(uint32_t) +
-           n_rows / 8 + pieces + 8 * (uint64_t)(2 * BASE_BUF_SLACK) + sizeof(struct fmt_decoded);
+    offsets = is.offsets ? BASE_MIN(n_rows * sizeof(int32_t), data) : 0;
+    /* Rows: offsets and validity. Values: with indices and offsets of elements. */
+    return (struct decoded_parts){.page = base_buf_round(raw),
+                                  .rows = offsets + n_rows / 8,
+                                  .dict = dict + (n_rows + 2) * sizeof(uint32_t),
+                                  .values = base_buf_round(data) - offsets,
+                                  .pieces = pieces};
+}
+
+static uint64_t
+parts_sum(const struct decoded_parts *p)
+{
+    return p->page + p->rows + p->dict + p->values + p->pieces +
+           8 * (uint64_t)(2 * BASE_BUF_SLACK) + sizeof(struct fmt_decoded);
+}
+
+uint64_t
+fmt_decoded_after(const struct fmt_decoded *d, const struct fmt_footer *f, uint32_t group,
+                  uint32_t column, bool in_page)
+{
+    const size_t chunk = (size_t)group * f->n_columns + column;
+    struct decoded_parts p = parts_needed(f, group, column, 0,
+                                          f->chunk_first[chunk + 1] - f->chunk_first[chunk]);
+
+    if (in_page)
+        p.values = 0;
+    if (d) {
+        p.page = BASE_MAX(p.page, d->page.cap);
+        p.rows = BASE_MAX(p.rows, (uint64_t)d->offsets.cap + d->validity.cap);
+        p.dict = BASE_MAX(p.dict, d->dict_offsets.cap);
+        p.values = BASE_MAX(p.values,
+                            (uint64_t)d->values.cap + d->indices.cap + d->elem_offsets.cap);
+        p.pieces = BASE_MAX(p.pieces, (uint64_t)d->piece.cap + d->stored.cap);
+    }
+    return parts_sum(&p);
 }
 
 uint64_t
 fmt_page_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column, uint32_t page)
 {
-    return decoded_bound(f, group, column, page, 1);
+    const struct decoded_parts p = parts_needed(f, group, column, page, 1);
+
+    return parts_sum(&p);
 }
 
 uint64_t
 fmt_chunk_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column)
 {
-    const size_t chunk = (size_t)group * f->n_columns + column;
-
-    return decoded_bound(f, group, column, 0, f->chunk_first[chunk + 1] - f->chunk_first[chunk]);
+    return fmt_decoded_after(NULL, f, group, column, false);
 }

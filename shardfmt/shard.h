@@ -97,6 +97,7 @@ void fmt_footer_forget_stats(struct fmt_footer *f);
 struct fmt_decoded;             /* storage of one decoded chunk */
 SHARD_NODISCARD int fmt_decoded_new(struct fmt_decoded **ret);
 void fmt_decoded_free(struct fmt_decoded *d);
+void fmt_decoded_clear(struct fmt_decoded *d); /* release the memory; d is as new */
 uint64_t fmt_decoded_memory(const struct fmt_decoded *d); /* bytes held */
 /* Out-of-line strings and bytes of more than so many (0: none) are left out from now on: the array
  * lists them in far, with their pieces, counted within the row group. */
@@ -134,6 +135,10 @@ void fmt_chunk_extent(const struct fmt_footer *f, uint32_t group, uint32_t colum
 /* An upper bound of the memory that decoding chunk (g, c) takes (raw bytes plus offsets and
  * such), for budgets. */
 uint64_t fmt_chunk_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column);
+/* The same of decoding it into d, whose buffers only grow (NULL: a new one). in_page: the array will
+ * point into its one decompressed page. */
+uint64_t fmt_decoded_after(const struct fmt_decoded *d, const struct fmt_footer *f, uint32_t group,
+                           uint32_t column, bool in_page);
 /* The same of one of its pages alone. */
 uint64_t fmt_page_decoded_bound(const struct fmt_footer *f, uint32_t group, uint32_t column,
                                 uint32_t page);

@@ -50,6 +50,7 @@ sets = {
     "wide": lines("wide", ({"c%d" % k: i + k for k in range(1500)} for i in range(60))),
     "empty lists": lines("empty", ({"l": [], "z": None, "k": [1] if i == 0 else []}
                                    for i in range(3000))),
+    "two kinds": lines("two", ({"a" if i < 9000 else "b": words(60)} for i in range(18000))),
     "one row": lines("one", [{"a": "b" * 100000}]),
     "large": files("large", [3 << 20, 9 << 20, 1 << 20, 5, 0, 2 << 20, 17 << 20, 1200000]),
 }

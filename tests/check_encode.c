@@ -213,7 +213,11 @@ round_trip(const struct shard_field *field, const struct shard_array *groups, ui
     ck_assert_int_eq(fmt_decoded_new(&d), 0);
     ck_assert_int_eq(base_codec_new(&codec), 0);
     for (uint32_t g = 0; g < n_groups; g++) {
+        const uint64_t after = fmt_decoded_after(d, f, g, 0, false);
+
         check_group(f, &file, g, &groups[g], codec, d, what);
+        ck_assert_msg(fmt_decoded_memory(d) <= after, "%s, group %u: %lu bytes, bound %lu", what, g,
+                      (unsigned long)fmt_decoded_memory(d), (unsigned long)after);
         check_bound(f, &file, g, codec, what);
         ck_assert_uint_eq(info.group_rows[g], groups[g].n_rows);
     }
