@@ -266,4 +266,6 @@ def test_more_long_files_than_may_be_open(tmp):
     assert tree(free) == tree(ds)
 
 
+# A test run in the background may have been told to ignore it, and so would what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main(globals())
