@@ -5,7 +5,7 @@ set -eu
 : "${SHARDTOOL:=./shardtool}" "${PYTHON:=python3}"
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/shardline-bench.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-exec "$PYTHON" - "$SHARDTOOL" "$tmp" <<'END'
+"$PYTHON" - "$SHARDTOOL" "$tmp" <<'END'
 import json, random, signal, subprocess, sys
 
 tool, tmp = sys.argv[1:]

@@ -6,7 +6,7 @@ set -eu
 : "${SHARDTOOL:=./shardtool}" "${PYTHON:=python3}"
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/shardline-budget.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-exec "$PYTHON" - "$SHARDTOOL" "$tmp" <<'END'
+"$PYTHON" - "$SHARDTOOL" "$tmp" <<'END'
 import json, os, random, subprocess, sys
 
 tool, tmp = sys.argv[1:]

@@ -20,7 +20,7 @@ while [ "$i" -lt "$ROUNDS" ]; do
         >"$tmp/report.$i"
     i=$((i + 1))
 done
-exec "$PYTHON" - "$tmp" "$ROUNDS" <<'END'
+"$PYTHON" - "$tmp" "$ROUNDS" <<'END'
 import collections, json, sys
 
 tmp, rounds = sys.argv[1], int(sys.argv[2])
