@@ -227,6 +227,7 @@ page_look(struct look *l, const struct fmt_page *p, struct fmt_finding *f)
     XXH3_state_t st;
     int r = gap_look(l, p->off, &gap);
 
+    XXH3_INITSTATE(&st); /* a reset keeps the secret where the seed that it finds is the same */
     if (r < 0)
         return r;
     l->found->pages++;

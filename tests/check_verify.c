@@ -11,9 +11,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "lib/clock.h"
 #include "lib/endian.h"
+#include "shardfmt/inspect.h"
 #include "shardfmt/manifest.h"
 #include "tests/fmt_util.h"
 
@@ -523,10 +525,10 @@ END_TEST
 
 /* A dataset of one shard with two row groups of long values, some out of line. */
 static void
-make_long(void)
+make_long(int zstd_level)
 {
     static const size_t lens[] = {10, 3u << 20, 0, (1u << 20) + 4, 1u << 20, 2500001};
-    const struct fmt_encode_opts opts = {.zstd_level = 3};
+    const struct fmt_encode_opts opts = {.zstd_level = zstd_level};
     char *text = malloc(3u << 20), path[256];
     struct fmt_shard_info info;
     struct base_codec *codec;
@@ -576,7 +578,7 @@ START_TEST(test_out_of_line_values_are_read_and_verified)
     size_t shard;
     int fd, in;
 
-    make_long();
+    make_long(3);
     list();
     for (size_t i = 0; i < n_files; i++)
         bytes += content[i].len;
@@ -620,6 +622,50 @@ START_TEST(test_out_of_line_values_are_read_and_verified)
 }
 END_TEST
 
+/* Leave on the stack what hashes with this seed could have left there, their secrets overwritten since.
+ * shift: where they begin, in 64 bytes. */
+static void __attribute__((noinline))
+leave_states(uint64_t seed, size_t shift)
+{
+    uint8_t stack[32768 + 64] __attribute__((aligned(64)));
+    XXH3_state_t st;
+
+    memset(&st, 0, sizeof(st));
+    st.seed = seed;
+    for (size_t at = shift * 64; at + sizeof(st) <= sizeof(stack); at += sizeof(st))
+        memcpy(stack + at, &st, sizeof(st));
+    __asm__ volatile("" : : "r"(stack) : "memory"); /* the stores are not for nothing */
+}
+
+START_TEST(test_what_was_on_the_stack_does_not_matter)
+{
+    struct fmt_inspect_scratch scratch = {0};
+    struct fmt_findings found = {0};
+    struct shard_dataset *ds;
+    struct fmt_inspect *in;
+    struct fmt_footer *f;
+    int fd;
+
+    make_long(0); /* so that no piece fits into one read */
+    must_ok(shard_dataset_open(dir, &ds, &err));
+    must_ok(fmt_shard_open(fmt_dataset_dirfd(ds), &fmt_dataset_snapshot(ds)->shards[0],
+                           fmt_dataset_schema(ds), &fd, &f, &err));
+    must_ok(fmt_inspect_open("shard", fd, f, &in, &err));
+    must_ok(fmt_inspect_group(in, 0, &scratch, &found, &err));
+    for (uint32_t i = 0; i < f->piece_first[1]; i++) {
+        for (size_t shift = 0; shift < sizeof(XXH3_state_t) / 64; shift++) {
+            leave_states(f->pieces[i].off, shift);
+            must_ok(fmt_inspect_group(in, 0, &scratch, &found, &err));
+        }
+    }
+    ck_assert_uint_eq(found.count, 0);
+    fmt_findings_done(&found);
+    fmt_inspect_scratch_done(&scratch);
+    fmt_inspect_close(in);
+    shard_dataset_close(ds);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -638,6 +684,7 @@ main(void)
     tcase_add_test(t, test_swapped_shards_are_both_found);
     tcase_add_test(t, test_damage_says_what_is_lost);
     tcase_add_test(t, test_goes_on_after_damage_and_tells_in_one_order);
+    tcase_add_test(t, test_what_was_on_the_stack_does_not_matter);
     tcase_add_test(t, test_page_that_does_not_decode_is_found);
     tcase_add_test(t, test_out_of_line_values_are_read_and_verified);
     suite_add_tcase(suite, t);
