@@ -152,52 +152,41 @@ fdatasync(int fd)
     return fails(KIND_SYNC) ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 
+/* What all ways of opening a file do. Where one is made, its mode stands behind flags. */
+#define RETURN_OPEN(dirfd, path, flags)                                                            \
+    do {                                                                                           \
+        const int makes_ = (flags) & O_CREAT || ((flags) & O_TMPFILE) == O_TMPFILE;                \
+        va_list rest_;                                                                             \
+        int mode_;                                                                                 \
+                                                                                                   \
+        va_start(rest_, flags);                                                                    \
+        mode_ = makes_ ? va_arg(rest_, int) : 0;                                                   \
+        va_end(rest_);                                                                             \
+        return fails(KIND_OPEN) ? -1 : (int)syscall(SYS_openat, dirfd, path, flags, mode_);        \
+    } while (0)
+
 int
 open64(const char *path, int flags, ...)
 {
-    va_list ap;
-    int mode;
-
-    va_start(ap, flags);
-    mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, int) : 0;
-    va_end(ap);
-    return fails(KIND_OPEN) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    RETURN_OPEN(AT_FDCWD, path, flags);
 }
 
 int
 open(const char *path, int flags, ...)
 {
-    va_list ap;
-    int mode;
-
-    va_start(ap, flags);
-    mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, int) : 0;
-    va_end(ap);
-    return fails(KIND_OPEN) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    RETURN_OPEN(AT_FDCWD, path, flags);
 }
 
 int
 openat64(int dirfd, const char *path, int flags, ...)
 {
-    va_list ap;
-    int mode;
-
-    va_start(ap, flags);
-    mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, int) : 0;
-    va_end(ap);
-    return fails(KIND_OPEN) ? -1 : (int)syscall(SYS_openat, dirfd, path, flags, mode);
+    RETURN_OPEN(dirfd, path, flags);
 }
 
 int
 openat(int dirfd, const char *path, int flags, ...)
 {
-    va_list ap;
-    int mode;
-
-    va_start(ap, flags);
-    mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, int) : 0;
-    va_end(ap);
-    return fails(KIND_OPEN) ? -1 : (int)syscall(SYS_openat, dirfd, path, flags, mode);
+    RETURN_OPEN(dirfd, path, flags);
 }
 
 int
