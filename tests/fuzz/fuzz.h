@@ -31,6 +31,10 @@ void fuzz_fix_hashes(struct fmt_footer *f, const struct base_buf *file);
  * hash fit what is there. With pack the footer goes through zstd. ret is emptied first. */
 void fuzz_make_shard(const uint8_t *body, size_t len, size_t footer_len, bool pack,
                      struct base_buf *ret);
+/* An input that is a shard: u16, of which bit 15 is pack and the rest footer_len; then the body. Where it
+ * loads, go is called. */
+void fuzz_shard(const uint8_t *data, size_t len,
+                void (*go)(const struct fmt_footer *f, const struct base_buf *file));
 
 /* Contexts that are made once. */
 struct base_codec *fuzz_codec(void);

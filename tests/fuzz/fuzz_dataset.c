@@ -15,7 +15,6 @@
 #include "shardfmt/shard_stats.h"
 #include "tests/fmt_util.h"
 #include "tests/fuzz/fuzz_table.h"
-#include "tests/shard_util.h"
 
 #define ROWS_MAX    3000u
 #define COLUMNS_MAX 16u
@@ -234,18 +233,6 @@ run(const struct fmt_footer *f, const struct base_buf *file)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct base_buf file = {0};
-    struct fmt_footer *f = NULL;
-    unsigned head;
-
-    if (len < 2)
-        return 0;
-    head = data[0] | (unsigned)data[1] << 8;
-    fuzz_make_shard(data + 2, len - 2, BASE_MIN(head & 0x7fff, len - 2), head >> 15, &file);
-    if (shard_util_load(file.data, file.len, 0, &f, NULL) == 0) {
-        run(f, &file);
-        fmt_footer_free(f);
-    }
-    base_buf_done(&file);
+    fuzz_shard(data, len, run);
     return 0;
 }

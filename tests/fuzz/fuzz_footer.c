@@ -109,23 +109,17 @@ write_again(const struct fmt_footer *f, const struct base_buf *file)
     free(chunk_pages);
 }
 
+static void
+decode_and_write(const struct fmt_footer *f, const struct base_buf *file)
+{
+    fuzz_decode_all(f, file);
+    write_again(f, file);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct base_buf file = {0};
-    struct fmt_footer *f = NULL;
-    unsigned head;
-
-    if (len < 2)
-        return 0;
-    head = data[0] | (unsigned)data[1] << 8;
-    fuzz_make_shard(data + 2, len - 2, BASE_MIN(head & 0x7fff, len - 2), head >> 15, &file);
-    if (shard_util_load(file.data, file.len, 0, &f, NULL) == 0) {
-        fuzz_decode_all(f, &file);
-        write_again(f, &file);
-        fmt_footer_free(f);
-    }
-    base_buf_done(&file);
+    fuzz_shard(data, len, decode_and_write);
     return 0;
 }
 

@@ -374,3 +374,22 @@ fuzz_make_shard(const uint8_t *body, size_t len, size_t footer_len, bool pack,
     put_footer(ret, footer.data, footer_len, pack);
     base_buf_done(&footer);
 }
+
+void
+fuzz_shard(const uint8_t *data, size_t len,
+           void (*go)(const struct fmt_footer *f, const struct base_buf *file))
+{
+    struct base_buf file = {0};
+    struct fmt_footer *f = NULL;
+    unsigned head;
+
+    if (len < 2)
+        return;
+    head = data[0] | (unsigned)data[1] << 8;
+    fuzz_make_shard(data + 2, len - 2, BASE_MIN(head & 0x7fff, len - 2), head >> 15, &file);
+    if (shard_util_load(file.data, file.len, 0, &f, NULL) == 0) {
+        go(f, &file);
+        fmt_footer_free(f);
+    }
+    base_buf_done(&file);
+}
