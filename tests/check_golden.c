@@ -17,12 +17,6 @@
 
 static struct shard_error err;
 
-static void
-must_ok(int r)
-{
-    ck_assert_msg(r == 0, "%d: %s", r, err.text);
-}
-
 /* Lengths of the rows of a in b, null where they are. */
 static void
 check_lengths(const struct shard_array *a, const struct shard_array *b)

@@ -23,12 +23,6 @@
 #include "shardfmt/utf8.h"
 #include "tests/fmt_util.h"
 
-#define ALL_COLUMNS                                                                                \
-    "row:uint64,b:bool?,i8:int8,i16:int16?,i32:int32,i64:int64?,u8:uint8,u16:uint16,u32:uint32?,"  \
-    "f:float32?,d:float64,text:string?,bin:binary,l:list<int32>?,lf:list<float64>,"                \
-    "sp:sparse<float32>,sd:sparse<float64>?,h:float16?,bf:bfloat16,ts:timestamp[ns],"             \
-    "t3:tensor<float32,2,3>?,ls:list<string>?,lt:list<string>"
-
 static char dir[256];
 static int dirfd_ = -1;
 static struct shard_error err;
@@ -48,18 +42,6 @@ teardown(void)
     (void)close(dirfd_);
     fmt_util_rmtree(dir);
 }
-
-#define must_ok(call) ck_assert_msg((call) >= 0, #call ": %s", err.text)
-
-/* That a call fails with this code and that its message holds `word`. */
-#define must_fail(call, want, word)                                                                \
-    do {                                                                                           \
-        const int got_ = (call);                                                                   \
-        ck_assert_msg(got_ == (want), #call " gave %d (%s), not %d", got_, err.text, (want));      \
-        ck_assert_msg(strstr(err.text, (word)) != NULL, "\"%s\" does not say \"%s\"", err.text,    \
-                      (word));                                                                     \
-        ck_assert_int_eq(err.code, (want));                                                        \
-    } while (0)
 
 static const struct base_hash128 no_hash = {0, 0};
 
@@ -166,7 +148,7 @@ invent(struct fmt_snapshot *s, uint32_t n, uint32_t n_groups)
 
 START_TEST(test_published_snapshot_loads_equal)
 {
-    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS,
+    const struct fmt_util_spec spec = {.columns = FMT_UTIL_ALL_COLUMNS,
                                        .splits = "train,test",
                                        .n_shards = 5,
                                        .groups_per_shard = 3,
@@ -244,7 +226,7 @@ group_is_right(struct shard_dataset *ds, uint64_t group, const uint32_t *cols, u
 
 START_TEST(test_dataset_gives_the_rows_back)
 {
-    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS,
+    const struct fmt_util_spec spec = {.columns = FMT_UTIL_ALL_COLUMNS,
                                        .splits = "train,test",
                                        .n_shards = 4,
                                        .groups_per_shard = 3,
@@ -383,7 +365,7 @@ END_TEST
 
 START_TEST(test_same_content_same_bytes)
 {
-    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS,
+    const struct fmt_util_spec spec = {.columns = FMT_UTIL_ALL_COLUMNS,
                                        .splits = "train,test",
                                        .n_shards = 3,
                                        .groups_per_shard = 2,
@@ -422,7 +404,7 @@ END_TEST
 /* What tests/shardline_reader.py finds, which follows docs/format.md and shares no code with us. */
 START_TEST(test_second_reader_agrees)
 {
-    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS,
+    const struct fmt_util_spec spec = {.columns = FMT_UTIL_ALL_COLUMNS,
                                        .splits = "train,test,dev",
                                        .n_shards = _i ? 100 : 4,
                                        .groups_per_shard = 3,

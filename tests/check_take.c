@@ -16,11 +16,6 @@
 #include "shardfmt/take.h"
 #include "tests/fmt_util.h"
 
-#define ALL_COLUMNS                                                                                \
-    "row:uint64,b:bool?,i8:int8,i16:int16?,i32:int32,i64:int64?,u8:uint8,u16:uint16,u32:uint32?,"  \
-    "f:float32?,d:float64,text:string?,bin:binary,l:list<int32>?,lf:list<float64>,"                \
-    "sp:sparse<float32>,sd:sparse<float64>?,h:float16?,bf:bfloat16,ts:timestamp[ns],"             \
-    "t3:tensor<float32,2,3>?,ls:list<string>?,lt:list<string>"
 #define SEED 23
 
 static char dir[256];
@@ -44,16 +39,6 @@ teardown(void)
     shard_dataset_close(ds);
     fmt_util_rmtree(dir);
 }
-
-#define must_ok(call) ck_assert_msg((call) >= 0, #call ": %s", err.text)
-
-#define must_fail(call, want, word)                                                                \
-    do {                                                                                           \
-        const int got_ = (call);                                                                   \
-        ck_assert_msg(got_ == (want), #call " gave %d (%s), not %d", got_, err.text, (want));      \
-        ck_assert_msg(strstr(err.text, (word)) != NULL, "\"%s\" does not say \"%s\"", err.text,    \
-                      (word));                                                                     \
-    } while (0)
 
 static void
 make(const struct fmt_util_spec *spec)
@@ -184,7 +169,7 @@ static const struct {
 
 START_TEST(test_takes_the_rows_that_were_written)
 {
-    const struct fmt_util_spec spec = {.columns = ALL_COLUMNS,
+    const struct fmt_util_spec spec = {.columns = FMT_UTIL_ALL_COLUMNS,
                                        .splits = "train,test",
                                        .n_shards = 3,
                                        .groups_per_shard = 3,

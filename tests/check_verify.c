@@ -27,8 +27,6 @@ static struct base_buf *content;
 static enum fmt_verify_depth depth;
 static size_t n_files;
 
-#define must_ok(call) ck_assert_msg((call) >= 0, #call ": %s", err.text)
-
 static void
 setup(void)
 {

@@ -22,6 +22,13 @@ struct fmt_util_spec {
     uint32_t n_rejects;  /* records in one quarantine file; 0 = no such file */
 };
 
+/* For spec.columns: every type. */
+#define FMT_UTIL_ALL_COLUMNS                                                                       \
+    "row:uint64,b:bool?,i8:int8,i16:int16?,i32:int32,i64:int64?,u8:uint8,u16:uint16,u32:uint32?,"  \
+    "f:float32?,d:float64,text:string?,bin:binary,l:list<int32>?,lf:list<float64>,"                \
+    "sp:sparse<float32>,sd:sparse<float64>?,h:float16?,bf:bfloat16,ts:timestamp[ns],"              \
+    "t3:tensor<float32,2,3>?,ls:list<string>?,lt:list<string>"
+
 #define FMT_UTIL_LATE_ROW 4000u
 #define FMT_UTIL_CLUMP_ROWS 4000u
 
@@ -60,5 +67,18 @@ char **fmt_util_files(const char *path, size_t *ret_count);
 void fmt_util_files_free(char **files, size_t count);
 void fmt_util_read(int dirfd, const char *path, struct base_buf *ret); /* replaces its content */
 void fmt_util_write(int dirfd, const char *path, const void *data, size_t len);
+
+/* For programs with libcheck. That a call succeeds; it is given their struct shard_error err. */
+#define must_ok(call) ck_assert_msg((call) >= 0, #call ": %s", err.text)
+
+/* That it fails with this code, which err has too, and that the message holds `word`. */
+#define must_fail(call, want, word)                                                                \
+    do {                                                                                           \
+        const int got_ = (call);                                                                   \
+        ck_assert_msg(got_ == (want), #call " gave %d (%s), not %d", got_, err.text, (want));      \
+        ck_assert_msg(strstr(err.text, (word)) != NULL, "\"%s\" does not say \"%s\"", err.text,    \
+                      (word));                                                                     \
+        ck_assert_int_eq(err.code, (want));                                                        \
+    } while (0)
 
 #endif
