@@ -1,5 +1,6 @@
 #include "config.h"
 #include "tests/base_util.h"
+#include "tests/random.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -37,23 +38,13 @@ base_test_rmdir(char *dir)
     free(dir);
 }
 
-uint64_t
-base_test_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
 void
 base_test_fill(void *dst, size_t len, uint64_t seed)
 {
     unsigned char *p = dst;
 
     for (size_t i = 0; i < len; i += 8) {
-        uint64_t v = base_test_random(&seed);
+        uint64_t v = test_random(&seed);
 
         memcpy(p + i, &v, len - i < 8 ? len - i : 8);
     }

@@ -26,6 +26,7 @@
 #include "lib/hash.h"
 #include "lib/parse.h"
 #include "tests/base_util.h"
+#include "tests/random.h"
 
 /* --------------------------------------------------------------------------------- arithmetic */
 
@@ -62,7 +63,7 @@ START_TEST(test_buf_keeps_content_alignment_and_slack)
 
     base_test_fill(want, 1 << 20, 5);
     while (len < 900000) {
-        size_t n = base_test_random(&state) % 20000;
+        size_t n = test_random(&state) % 20000;
 
         if (n > (1u << 20) - len)
             n = (1u << 20) - len;
@@ -164,7 +165,7 @@ budget_user(void *arg)
     intptr_t bad = 0;
 
     for (int i = 0; i < 100000; i++) {
-        const uint64_t n = base_test_random(&state) % 40;
+        const uint64_t n = test_random(&state) % 40;
 
         if (base_budget_take(b, n))
             held += n;
@@ -562,7 +563,7 @@ fill_text(char *dst, size_t len, uint64_t seed)
     size_t used = 0;
 
     while (used < len) {
-        const char *w = words[base_test_random(&seed) % BASE_ARRAY_LEN(words)];
+        const char *w = words[test_random(&seed) % BASE_ARRAY_LEN(words)];
         const size_t n = BASE_MIN(strlen(w), len - used);
 
         memcpy(dst + used, w, n);

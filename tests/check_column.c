@@ -13,7 +13,7 @@
 #include "shardfmt/column.h"
 #include "shardfmt/rowhash.h"
 #include "tests/fmt_util.h"
-#include "tests/shard_util.h"
+#include "tests/random.h"
 
 /* ------------------------------------------------------------------------------------ schemas */
 
@@ -145,10 +145,10 @@ START_TEST(test_bits_append_at_any_place)
     uint64_t st = (uint64_t)_i;
 
     for (size_t i = 0; i < sizeof(src); i++)
-        src[i] = (uint8_t)shard_util_next(&st);
+        src[i] = (uint8_t)test_random(&st);
     for (uint64_t at = 0; at < 20; at++)
         for (uint64_t n = 0; n < 150; n += 1 + n / 10) {
-            const uint64_t from = shard_util_next(&st) % 100;
+            const uint64_t from = test_random(&st) % 100;
 
             memset(dst, 0xff, sizeof(dst));
             memset(dst, 0, fmt_bits_bytes(at));
@@ -182,7 +182,7 @@ START_TEST(test_gather_equals_one_by_one)
 
     ck_assert_int_eq(fmt_util_schema(types, &s, NULL), 0);
     for (size_t i = 0; i < BASE_ARRAY_LEN(rows); i++)
-        rows[i] = (uint32_t)(shard_util_next(&st) % 1000);
+        rows[i] = (uint32_t)(test_random(&st) % 1000);
     for (uint32_t c = 0; c < s.n_fields; c++) {
         const struct shard_field *f = &s.fields[c];
         struct fmt_column src, one, many;

@@ -13,6 +13,7 @@
 #include "shardfmt/bitpack.h"
 #include "shardfmt/dict.h"
 #include "tests/fmt_util.h"
+#include "tests/random.h"
 #include "tests/shard_util.h"
 
 enum shape { CONSTANT, FEW, SMALL, RANDOM, EXTREME, SORTED, SKEWED, N_SHAPES };
@@ -36,18 +37,18 @@ number(uint64_t *st, enum shape shape, uint64_t row)
     case CONSTANT:
         return UINT64_C(0x8123456789abcdef);
     case FEW:
-        return UINT64_C(0xfedcba9876543210) * (1 + shard_util_next(st) % 5);
+        return UINT64_C(0xfedcba9876543210) * (1 + test_random(st) % 5);
     case SMALL:
-        return 1000 + shard_util_next(st) % 100;
+        return 1000 + test_random(st) % 100;
     case EXTREME:
-        return shard_util_next(st) % 2 ? UINT64_C(0x8000000000000000)
+        return test_random(st) % 2 ? UINT64_C(0x8000000000000000)
                                        : UINT64_C(0x7fffffffffffffff);
     case SORTED:
         return row * 3 - 5;
     case SKEWED:
-        return shard_util_next(st) % 50 ? 0 : shard_util_next(st);
+        return test_random(st) % 50 ? 0 : test_random(st);
     default:
-        return shard_util_next(st);
+        return test_random(st);
     }
 }
 
@@ -56,14 +57,14 @@ append_list(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row)
 {
     uint32_t indices[40], at = 0;
     uint64_t values[40];
-    const size_t n = shape == CONSTANT ? 3 : shard_util_next(st) % BASE_ARRAY_LEN(values);
+    const size_t n = shape == CONSTANT ? 3 : test_random(st) % BASE_ARRAY_LEN(values);
     const size_t size = shard_type_size(c->elem);
 
     for (size_t i = 0; i < n; i++) {
         const uint64_t v = number(st, shape, row + i);
 
         memcpy((uint8_t *)values + i * size, &v, size);
-        at += 1 + (uint32_t)(shard_util_next(st) % 1000);
+        at += 1 + (uint32_t)(test_random(st) % 1000);
         indices[i] = at;
     }
     return c->type == SHARD_TYPE_SPARSE ? fmt_column_append_sparse(c, indices, values, n)
@@ -85,7 +86,7 @@ append_tensor(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row
 static int
 append_strings(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row)
 {
-    const size_t n = shape == CONSTANT ? 2 : shard_util_next(st) % 7;
+    const size_t n = shape == CONSTANT ? 2 : test_random(st) % 7;
     uint32_t lens[6];
     char text[6 * 40];
     size_t len = 0;
@@ -115,7 +116,7 @@ append_value(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row)
         memset(text, 'a' + (int)(v % 26), sizeof(text));
         len = shape == RANDOM ? v % sizeof(text) : v % 40;
         for (size_t i = 0; i + 8 <= len && shape == RANDOM; i += 8)
-            memcpy(text + i, &(uint64_t){shard_util_next(st)}, 8);
+            memcpy(text + i, &(uint64_t){test_random(st)}, 8);
         return fmt_column_append_bytes(c, text, len);
     case SHARD_TYPE_TENSOR:
         return append_tensor(c, st, shape, row);
@@ -135,7 +136,7 @@ fill(struct fmt_column *c, uint32_t n, enum shape shape, int nulls, uint64_t see
     uint64_t st = seed;
 
     for (uint32_t i = 0; i < n; i++) {
-        const bool null = nulls == 2 || (nulls == 1 && shard_util_next(&st) % 4 == 0);
+        const bool null = nulls == 2 || (nulls == 1 && test_random(&st) % 4 == 0);
 
         ck_assert_int_eq(null ? fmt_column_append_null(c) : append_value(c, &st, shape, i), 0);
     }
@@ -247,7 +248,7 @@ START_TEST(test_dictionary_of_more_strings_than_rows)
 
         for (size_t i = 0; i < 50; i++) {
             lens[i] = 5;
-            (void)snprintf(text + 5 * i, 6, "%05u", (unsigned)(shard_util_next(&st) % 20000));
+            (void)snprintf(text + 5 * i, 6, "%05u", (unsigned)(test_random(&st) % 20000));
         }
         ck_assert_int_eq(fmt_column_append_strings(&c, text, lens, 50), 0);
     }
@@ -336,10 +337,10 @@ START_TEST(test_every_width_packs)
             for (size_t k = 0; k < BASE_ARRAY_LEN(counts); k++) {
                 uint8_t values[3000 * 8];
                 const uint64_t mask = w ? ~UINT64_C(0) >> (64 - w) : 0;
-                const uint64_t base = shard_util_next(&st) & (~UINT64_C(0) >> (64 - 8 * sizes[s]));
+                const uint64_t base = test_random(&st) & (~UINT64_C(0) >> (64 - 8 * sizes[s]));
 
                 for (size_t i = 0; i < counts[k]; i++) {
-                    const uint64_t v = base + (shard_util_next(&st) & mask);
+                    const uint64_t v = base + (test_random(&st) & mask);
 
                     memcpy(values + i * sizes[s], &v, sizes[s]);
                 }
@@ -362,7 +363,7 @@ START_TEST(test_packed_layout_is_as_specified)
         const unsigned bits = w <= 32 ? 32 : 64, lanes = 1024 / bits;
 
         for (int i = 0; i < 1024; i++)
-            values[i] = shard_util_next(&st) & (~UINT64_C(0) >> (64 - w));
+            values[i] = test_random(&st) & (~UINT64_C(0) >> (64 - w));
         values[0] = 0; /* the base */
         values[1] = ~UINT64_C(0) >> (64 - w);
         ck_assert_uint_eq(fmt_for_size(values, 8, false, 1024), 1 + 8 + 128 * w);

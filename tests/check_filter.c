@@ -20,7 +20,7 @@
 #include "shardfmt/shard_stats.h"
 #include "shardfmt/stats.h"
 #include "tests/fmt_util.h"
-#include "tests/shard_util.h"
+#include "tests/random.h"
 
 static struct shard_error err;
 
@@ -385,7 +385,7 @@ static const char *const ops[] = {"=", "<>", "<", "<=", ">", ">="};
 static uint64_t
 below(uint64_t *rng, uint64_t n)
 {
-    return shard_util_next(rng) % n;
+    return test_random(rng) % n;
 }
 
 /* Numbers at which types and rounding end. */
@@ -691,7 +691,7 @@ random_group(uint64_t *rng, const struct fmt_schema *s, uint64_t n, struct fmt_c
 {
     for (uint32_t c = 0; c < s->n_fields; c++) {
         const uint64_t nulls = s->fields[c].nullable ? below(rng, 4) : 0; /* none, few, ..., all */
-        const uint64_t seed = shard_util_next(rng), kinds = 1 + below(rng, 6);
+        const uint64_t seed = test_random(rng), kinds = 1 + below(rng, 6);
 
         fmt_column_init_field(&cols[c], &s->fields[c]);
         for (uint64_t row = 0; row < n; row++) {
@@ -703,7 +703,7 @@ random_group(uint64_t *rng, const struct fmt_schema *s, uint64_t n, struct fmt_c
             if (below(rng, 3) < nulls)
                 ok = fmt_column_append_null(&cols[c]);
             else if (c == COL_B)
-                ok = fmt_column_append_bool(&cols[c], shard_util_next(&r) & 1);
+                ok = fmt_column_append_bool(&cols[c], test_random(&r) & 1);
             else if (c == COL_L)
                 ok = fmt_column_append_list(&cols[c], "0123456789abcdef", below(&r, 4));
             else if (c == COL_LS)

@@ -10,7 +10,7 @@
 #include "lib/compiler.h"
 #include "shardfmt/group.h"
 #include "shardfmt/ints.h"
-#include "tests/shard_util.h"
+#include "tests/random.h"
 
 #define N_MAX 5000u
 
@@ -43,10 +43,10 @@ static void
 make_values(uint8_t *dst, size_t size, size_t n, enum shape shape, unsigned w, uint64_t seed)
 {
     const uint64_t mask = w ? ~UINT64_C(0) >> (64 - w) : 0;
-    uint64_t st = seed, v = shard_util_next(&st);
+    uint64_t st = seed, v = test_random(&st);
 
     for (size_t i = 0; i < n; i++) {
-        const uint64_t x = shard_util_next(&st);
+        const uint64_t x = test_random(&st);
 
         switch (shape) {
         case SAME:
@@ -56,13 +56,13 @@ make_values(uint8_t *dst, size_t size, size_t n, enum shape shape, unsigned w, u
             break;
         case RUNS: /* short ones, and some of over 256 */
             if (x % 700 == 0 || (i / 1000 % 2 && x % 3 == 0))
-                v = shard_util_next(&st) & mask;
+                v = test_random(&st) & mask;
             break;
         case RISING:
             v += x & mask;
             break;
         case JUMPS: /* steps of one, now and then another place */
-            v = x % 100 ? v + 1 : shard_util_next(&st);
+            v = x % 100 ? v + 1 : test_random(&st);
             break;
         default:
             v = x & 1 ? UINT64_C(0x8000000080008080) : UINT64_C(0x7fffffff7fff7f7f);
@@ -249,12 +249,12 @@ START_TEST(test_random_bytes_do_no_harm)
 
     ck_assert_ptr_nonnull(back);
     for (int round = 0; round < 200000; round++) {
-        const uint64_t x = shard_util_next(&st);
+        const uint64_t x = test_random(&st);
         const struct fmt_ints_kind k = kinds[x % BASE_ARRAY_LEN(kinds)];
         const size_t len = x >> 8 & 255, n = x >> 20 & 1 ? len : (x >> 24) % 3000;
 
         for (size_t i = 0; i < len; i++)
-            data[i] = (uint8_t)(shard_util_next(&st) % (x >> 62 ? 256 : 9));
+            data[i] = (uint8_t)(test_random(&st) % (x >> 62 ? 256 : 9));
         (void)decode(data, len, x >> 40 & 7, x >> 50 & 1 ? k.size : x >> 52 & 15, k, n, back);
     }
     free(back);

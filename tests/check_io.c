@@ -19,6 +19,7 @@
 #include "lib/clock.h"
 #include "lib/io_backend.h"
 #include "tests/base_util.h"
+#include "tests/random.h"
 
 #define FILE_LEN ((size_t)3 * 1024 * 1024 + 1234)
 
@@ -105,14 +106,14 @@ random_reads(struct base_io *io, uint64_t seed)
     struct base_io_stats stats;
 
     for (int i = 0; i < N_RANDOM; i++) {
-        size_t off = base_test_random(&state) % FILE_LEN;
-        size_t len = base_test_random(&state) % 9000;
+        size_t off = test_random(&state) % FILE_LEN;
+        size_t len = test_random(&state) % 9000;
 
         reqs[i] = (struct base_io_req){.fd = fd, .buf = malloc(len + 1), .len = len, .off = off};
         base_io_queue(io, &reqs[i]);
-        if (base_test_random(&state) % 20 == 0)
+        if (test_random(&state) % 20 == 0)
             ck_assert_int_ge(base_io_submit(io, NULL), 1);
-        if (base_test_random(&state) % 30 == 0) {
+        if (test_random(&state) % 30 == 0) {
             int n = base_io_reap(io, done, 16, 0, NULL);
 
             ck_assert_int_ge(n, 0);
@@ -164,14 +165,14 @@ START_TEST(test_vectors_scatter_what_one_read_gives)
     uint64_t state = 77;
 
     for (int round = 0; io && round < 200; round++) {
-        const unsigned n = 1 + (unsigned)(base_test_random(&state) % BASE_IO_IOV_MAX);
-        const size_t off = round % 5 ? base_test_random(&state) % FILE_LEN : FILE_LEN - 5000;
+        const unsigned n = 1 + (unsigned)(test_random(&state) % BASE_IO_IOV_MAX);
+        const size_t off = round % 5 ? test_random(&state) % FILE_LEN : FILE_LEN - 5000;
         size_t at = 0, len = 0;
 
         memset(buf, 0xee, 400000);
         memset(want, 0xee, 400000);
         for (unsigned k = 0; k < n; k++, at += 64) { /* 64 bytes between them */
-            const size_t one = 1 + base_test_random(&state) % 1400, left = FILE_LEN - off;
+            const size_t one = 1 + test_random(&state) % 1400, left = FILE_LEN - off;
 
             iov[k] = (struct iovec){.iov_base = buf + at, .iov_len = one};
             if (len < left)

@@ -13,6 +13,7 @@
 #include "lib/fail.h"
 #include "shardfmt/footer_write.h"
 #include "tests/fmt_util.h"
+#include "tests/random.h"
 #include "tests/shard_util.h"
 
 #define GROUPS 3
@@ -295,7 +296,7 @@ START_TEST(test_values_out_of_line_come_back)
     struct sample x;
 
     for (size_t i = 0; i < 6u << 20; i++)
-        data[i] = i % 4096 < 1000 ? 'x' : (uint8_t)shard_util_next(&st);
+        data[i] = i % 4096 < 1000 ? 'x' : (uint8_t)test_random(&st);
     for (size_t i = 0; i < (6u << 20) / 4 / 4; i++)
         indices[i] = (uint32_t)i * 3;
     sample_begin(&x, "s:binary?,l:list<int64>,p:sparse<float64>?", 2);
@@ -354,7 +355,7 @@ START_TEST(test_strings_and_tensors_out_of_line_come_back)
     struct sample x;
 
     for (size_t i = 0; i < 6u << 20; i++)
-        data[i] = i % 4096 < 1000 ? 'x' : (uint8_t)shard_util_next(&st);
+        data[i] = i % 4096 < 1000 ? 'x' : (uint8_t)test_random(&st);
     sample_begin(&x, "l:list<string>?,e:list<string>,t:tensor<int32,3,1000,100>?,"
                      "u:tensor<uint8,1048576>,v:tensor<uint8,3,3000000>", 2);
     for (uint32_t g = 0; g < 2; g++)
@@ -451,7 +452,7 @@ START_TEST(test_every_flipped_byte_is_found)
     sample_make(&x, "a:int32,b:string?,c:list<float32>,d:bool", 40, &opts);
     ck_assert(!damage_found(&x, &x.file));
     for (size_t i = 0; i < x.file.len; i++) {
-        const uint8_t bit = (uint8_t)(1u << shard_util_next(&st) % 8);
+        const uint8_t bit = (uint8_t)(1u << test_random(&st) % 8);
 
         x.file.data[i] ^= bit;
         ck_assert_msg(damage_found(&x, &x.file), "byte %zu of %zu, bit %u", i, x.file.len, bit);
@@ -474,7 +475,7 @@ START_TEST(test_foreign_files_are_refused)
     ck_assert_int_eq(base_buf_append_zero(&b, 100000), 0);
     ck_assert_int_eq(shard_util_load(b.data, b.len, 0, &f, &err), SHARD_ECORRUPT);
     for (size_t i = 0; i < b.len; i++)
-        b.data[i] = (uint8_t)shard_util_next(&st);
+        b.data[i] = (uint8_t)test_random(&st);
     ck_assert_int_eq(shard_util_load(b.data, b.len, 0, &f, &err), SHARD_ECORRUPT);
     memcpy(b.data, FMT_MAGIC, 8);
     ck_assert_int_eq(shard_util_load(b.data, b.len, 0, &f, &err), SHARD_ETRUNC);
@@ -718,10 +719,10 @@ static void
 mutate(uint8_t *data, size_t len, uint64_t *st)
 {
     static const uint8_t odd[] = {0, 1, 0x7f, 0x80, 0xff, 64, 16};
-    const unsigned n = 1 + (unsigned)(shard_util_next(st) % 4);
+    const unsigned n = 1 + (unsigned)(test_random(st) % 4);
 
     for (unsigned i = 0; i < n && len; i++) {
-        const uint64_t v = shard_util_next(st);
+        const uint64_t v = test_random(st);
         /* Most of what matters stands in front. */
         const size_t at = (size_t)(v >> 32) % (v % 3 ? BASE_MIN(len, 120) : len);
 
@@ -783,7 +784,7 @@ START_TEST(test_lying_footers_do_no_harm)
         ck_assert_int_eq(base_buf_append(&footer, keep.data, keep.len), 0);
         mutate(footer.data, footer.len, &st);
         if (round % 5 == 0)
-            footer.len -= 1 + shard_util_next(&st) % 40;
+            footer.len -= 1 + test_random(&st) % 40;
         with_footer(&x, &v, footer.data, footer.len, &file);
         if (shard_util_load(file.data, file.len, 0, &f, NULL) < 0) {
             refused++;

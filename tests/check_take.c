@@ -15,6 +15,7 @@
 #include "shardfmt/dataset.h"
 #include "shardfmt/take.h"
 #include "tests/fmt_util.h"
+#include "tests/random.h"
 
 #define SEED 23
 
@@ -61,10 +62,7 @@ open_taker(uint32_t io, uint32_t threads, uint64_t memory)
 static uint64_t
 draw(uint64_t *state, uint64_t below)
 {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    return (z ^ z >> 31) % below;
+    return test_random(state) % below;
 }
 
 /* Rows asked for: none, some, many with duplicates, all backwards; runs of neighbours. */

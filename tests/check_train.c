@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/compiler.h"
+#include "tests/random.h"
 #include "tests/train_util.h"
 #include "train/checkpoint.h"
 #include "train/eval.h"

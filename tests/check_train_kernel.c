@@ -8,6 +8,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "tests/random.h"
 #include "tests/train_util.h"
 
 #define N_TABLE   7

@@ -14,6 +14,7 @@
 #include "shardfmt/footer_write.h"
 #include "shardfmt/zdict.h"
 #include "tests/fmt_util.h"
+#include "tests/random.h"
 #include "tests/shard_util.h"
 
 #define ROWS 30000u
@@ -34,9 +35,9 @@ put_text(struct fmt_column *c, uint64_t *st)
     size_t len = 0;
 
     for (unsigned i = 0; i < 12; i++) {
-        uint64_t word = shard_util_next(st) % 3000;
+        uint64_t word = test_random(st) % 3000;
 
-        word = shard_util_next(&word); /* 8 bytes that always are the same for this word */
+        word = test_random(&word); /* 8 bytes that always are the same for this word */
         for (unsigned k = 0; k < 8; k++)
             words[len++] = (char)('a' + (word >> 8 * k & 0xff) % 26);
         words[len++] = ' ';
@@ -60,7 +61,7 @@ setup(void)
         put_text(&cols[0], &st);
         ck_assert_int_eq(fmt_column_append_number(&cols[1], &i), 0);
         for (size_t k = 0; k < sizeof(noise); k++)
-            noise[k] = (uint8_t)shard_util_next(&st);
+            noise[k] = (uint8_t)test_random(&st);
         ck_assert_int_eq(fmt_column_append_bytes(&cols[2], noise, sizeof(noise)), 0);
     }
     for (uint32_t c = 0; c < N; c++)

@@ -16,6 +16,7 @@
 #include "lib/fs.h"
 #include "shardfmt/manifest.h"
 #include "shardfmt/rowhash.h"
+#include "tests/random.h"
 
 static const struct fmt_util_spec spec_default = {0};
 
@@ -32,17 +33,6 @@ or_default(uint32_t v, uint32_t value)
 }
 
 /* ------------------------------------------------------------------------------------- values */
-
-/* splitmix64 (Steele, Lea, Flood, OOPSLA 2014): the next number of the sequence at *state. */
-static uint64_t
-next(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
 
 static uint64_t
 name_hash(const char *name)
@@ -61,11 +51,11 @@ make_text(uint64_t *state, char ret[64])
     static const char *const words[] = {
         "shard", "row ", "a",      "the ", "na\xc3\xafve ",    "\xe2\x82\xac",
         "",      "42 ",  "\"q\" ", "\n",   "\xf0\x9f\x90\x9f", "page "};
-    const unsigned n = (unsigned)(next(state) % 9);
+    const unsigned n = (unsigned)(test_random(state) % 9);
     size_t len = 0;
 
     for (unsigned i = 0; i < n; i++) {
-        const char *w = words[next(state) % (sizeof(words) / sizeof(words[0]))];
+        const char *w = words[test_random(state) % (sizeof(words) / sizeof(words[0]))];
 
         memcpy(ret + len, w, strlen(w));
         len += strlen(w);
@@ -77,7 +67,7 @@ make_text(uint64_t *state, char ret[64])
 static void
 make_number(uint64_t *state, enum shard_type type, uint8_t ret[8])
 {
-    const uint64_t v = next(state);
+    const uint64_t v = test_random(state);
 
     if (type == SHARD_TYPE_FLOAT32) {
         const float f = (float)(int32_t)v / 65536.0f;
@@ -99,14 +89,14 @@ static int
 append_long(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_column *c)
 {
     const size_t size = shard_type_size(f->elem);
-    const size_t n = row % 100 == 99 ? FMT_INLINE_MAX / size + 77 : next(state) % 1000;
+    const size_t n = row % 100 == 99 ? FMT_INLINE_MAX / size + 77 : test_random(state) % 1000;
     uint8_t *values = malloc(n * size + 8);
     int r;
 
     if (values == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        const uint64_t v = next(state);
+        const uint64_t v = test_random(state);
 
         memcpy(values + i * size, &v, size);
     }
@@ -135,7 +125,7 @@ fill_tensor(const struct shard_field *f, uint64_t *state, struct fmt_column *c)
 static int
 fill_strings(uint64_t *state, struct fmt_column *c)
 {
-    const size_t n = next(state) % 6;
+    const size_t n = test_random(state) % 6;
     uint32_t lens[5];
     char text[5 * 64];
     size_t len = 0;
@@ -150,14 +140,14 @@ fill_strings(uint64_t *state, struct fmt_column *c)
 static int
 fill_elements(const struct shard_field *f, uint64_t *state, struct fmt_column *c)
 {
-    const size_t size = shard_type_size(f->elem), n = next(state) % 10;
+    const size_t size = shard_type_size(f->elem), n = test_random(state) % 10;
     uint8_t values[9 * 8], number[8];
     uint32_t indices[9], index = 0;
 
     for (size_t i = 0; i < n; i++) {
         make_number(state, f->elem, number);
         memcpy(values + i * size, number, size);
-        index += (uint32_t)(next(state) % 1000) + 1;
+        index += (uint32_t)(test_random(state) % 1000) + 1;
         indices[i] = index;
     }
     if (f->type == SHARD_TYPE_LIST)
@@ -210,7 +200,7 @@ fill_row(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_
 
     switch (f->type) {
     case SHARD_TYPE_BOOL:
-        return fmt_column_append_bool(c, next(state) & 1);
+        return fmt_column_append_bool(c, test_random(state) & 1);
     case SHARD_TYPE_STRING:
         if (strcmp(f->name, "late") == 0)
             return append_late(row, c);
@@ -221,9 +211,9 @@ fill_row(const struct shard_field *f, uint64_t *state, uint64_t row, struct fmt_
         len = make_text(state, text);
         return fmt_column_append_bytes(c, text, len);
     case SHARD_TYPE_BINARY:
-        len = next(state) % 41;
+        len = test_random(state) % 41;
         for (size_t i = 0; i < len; i++)
-            text[i] = (char)(unsigned char)next(state);
+            text[i] = (char)(unsigned char)test_random(state);
         return fmt_column_append_bytes(c, text, len);
     case SHARD_TYPE_TENSOR:
         return fill_tensor(f, state, c);
@@ -250,7 +240,7 @@ fmt_util_fill(const struct shard_field *f, uint64_t seed, uint64_t row0, uint64_
     for (uint64_t row = row0; r >= 0 && row < row0 + n; row++) {
         uint64_t state = seed ^ name_hash(f->name) ^ row * UINT64_C(0x2545f4914f6cdd1d);
 
-        if (f->nullable && next(&state) % 5 == 0)
+        if (f->nullable && test_random(&state) % 5 == 0)
             r = fmt_column_append_null(c);
         else
             r = fill_row(f, &state, row, c);
@@ -266,7 +256,7 @@ fmt_util_group_rows(const struct fmt_util_spec *spec, uint32_t s, uint32_t g)
 
     if (spec->group_rows)
         return spec->group_rows[g];
-    return spec->vary ? most - (uint32_t)(next(&state) % (most / 2 + 1)) : most;
+    return spec->vary ? most - (uint32_t)(test_random(&state) % (most / 2 + 1)) : most;
 }
 
 /* The next of "a:int32,b:tensor<int8,2,3>" at *p, ended with NUL; *p moves behind it, NULL behind

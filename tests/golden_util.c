@@ -9,6 +9,7 @@
 
 #include "lib/compiler.h"
 #include "lib/endian.h"
+#include "tests/random.h"
 
 #define LENGTHS {0, 1, 1023, 1024, 1025}
 
@@ -164,21 +165,13 @@ golden_schema(const struct golden_file *f, struct fmt_schema *ret, uint8_t **ret
 /* ------------------------------------------------------------------------------------- formula */
 
 static uint64_t
-mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-static uint64_t
 hash(const char *name, uint64_t a, uint64_t b)
 {
     uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
 
     for (; *name; name++)
         h = (h ^ (unsigned char)*name) * UINT64_C(1099511628211);
-    return mix(h + a * UINT64_C(0x9e3779b97f4a7c15) + b * UINT64_C(0xc2b2ae3d27d4eb4f));
+    return test_mix(h + a * UINT64_C(0x9e3779b97f4a7c15) + b * UINT64_C(0xc2b2ae3d27d4eb4f));
 }
 
 static bool
@@ -249,7 +242,7 @@ static void
 golden_text(uint64_t number, uint32_t len, bool raw, uint8_t *ret)
 {
     for (uint32_t j = 0; j < len; j++) {
-        const uint8_t byte = (uint8_t)(mix(number + j / 8) >> 8 * (j % 8));
+        const uint8_t byte = (uint8_t)(test_mix(number + j / 8) >> 8 * (j % 8));
 
         ret[j] = raw ? byte : (uint8_t)('a' + byte % 26);
     }

@@ -20,7 +20,5 @@ int shard_util_decode(const struct fmt_footer *f, const struct base_buf *file, u
 /* A fmt_read_fn over a struct base_buf. */
 int shard_util_read(void *file, uint64_t off, void *buf, size_t len, struct shard_error *err);
 
-/* splitmix64: the next number of the sequence at *state. */
-uint64_t shard_util_next(uint64_t *state);
 
 #endif

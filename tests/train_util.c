@@ -8,16 +8,7 @@
 #include <string.h>
 
 #include "lib/compiler.h"
-
-uint64_t
-test_random(uint64_t *state)
-{
-    uint64_t x = *state += 0x9e3779b97f4a7c15u;
-
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
+#include "tests/random.h"
 
 static void *
 must(void *p)

@@ -47,6 +47,4 @@ struct train_feed *mem_feed_open(const struct mem_data *d, uint32_t batch_size, 
  */
 bool mem_read_libsvm(struct mem_data *d, const char *path);
 
-uint64_t test_random(uint64_t *state); /* splitmix64 */
-
 #endif

@@ -16,6 +16,7 @@
 #include "lib/fs.h"
 #include "shardfmt/bitpack.h"
 #include "shardfmt/rowhash.h"
+#include "tests/random.h"
 #include "tests/shard_util.h"
 
 #define ROUNDS     7
@@ -44,7 +45,7 @@ load_text(const char *path, struct base_buf *b)
         return;
     }
     for (int i = 0; i < 20000; i++) {
-        const uint64_t v = shard_util_next(&st);
+        const uint64_t v = test_random(&st);
 
         must(base_buf_printf(b, "%.*s ", 2 + (int)(v % 9), &"thequickbrownfoxjumpsover"[v / 16 % 14]),
              NULL);
@@ -60,15 +61,15 @@ make_rows(const struct base_buf *text, struct fmt_column *c, size_t bytes)
 
     fmt_column_init(c, SHARD_TYPE_STRING, 0);
     while (c->n_values < bytes) {
-        size_t at = (size_t)(shard_util_next(&st) % (text->len - 600)), len = 0;
-        const size_t want = 120 + (size_t)(shard_util_next(&st) % 230);
+        size_t at = (size_t)(test_random(&st) % (text->len - 600)), len = 0;
+        const size_t want = 120 + (size_t)(test_random(&st) % 230);
         char row[1024];
 
         while (len < want) {
             size_t from = at, n;
 
-            if (shard_util_next(&st) % 3 == 0)
-                from = (size_t)(shard_util_next(&st) % (text->len - 600));
+            if (test_random(&st) % 3 == 0)
+                from = (size_t)(test_random(&st) % (text->len - 600));
             while (t[from] != ' ' && from < text->len - 100)
                 from++;
             for (n = 1; n < 30 && t[from + n] != ' '; n++)
@@ -88,7 +89,7 @@ make_numbers(struct fmt_column *c, enum shard_type type, unsigned bits, size_t n
 
     fmt_column_init(c, type, 0);
     for (size_t i = 0; i < n; i++) {
-        const uint64_t v = 1000 + (shard_util_next(&st) >> (64 - bits));
+        const uint64_t v = 1000 + (test_random(&st) >> (64 - bits));
 
         must(fmt_column_append_number(c, &v), NULL);
     }
@@ -244,7 +245,7 @@ bench_rows(struct fmt_column *col)
     fmt_column_init(&to, col->type, 0);
     fmt_column_array(col, &a);
     for (uint64_t i = 0; i < a.n_rows; i++)
-        rows[i] = (uint32_t)(shard_util_next(&st) % a.n_rows);
+        rows[i] = (uint32_t)(test_random(&st) % a.n_rows);
     for (int round = 0; round < ROUNDS; round++) {
         uint64_t t0 = base_now_ns();
 

@@ -21,6 +21,7 @@
 #include "lib/fs.h"
 #include "shardfmt/column.h"
 #include "shardfmt/snapshot.h"
+#include "tests/random.h"
 #include "tests/shard_util.h"
 
 #define N_ROWS 200 /* rows taken at random */
@@ -93,7 +94,7 @@ make_tensors(struct table *t)
             double sum = -2;
 
             for (int k = 0; k < 4; k++)
-                sum += (double)(shard_util_next(&state) >> 11) * 0x1p-53;
+                sum += (double)(test_random(&state) >> 11) * 0x1p-53;
             row[i] = (float)sum;
         }
         must(fmt_column_append_tensor(c, row), NULL);
@@ -293,7 +294,7 @@ measure(const struct table *t, const struct config *k)
     }
     t0 = base_now_ns();
     for (int i = 0; i < N_ROWS; i++)
-        bytes += one_row(&r, shard_util_next(&state) % t->n_rows);
+        bytes += one_row(&r, test_random(&state) % t->n_rows);
     take = seconds(t0);
     printf("%8.2f %8.2f %5d %9.2f %8.0f %8.0f %11.1f %10.1f\n",
            (double)(k->group_bytes ? k->group_bytes : fmt_group_raw_limit(t->schema.n_fields)) /

@@ -12,16 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/random.h"
+
 static uint64_t state = 1;
 
 static uint64_t
 next(void)
 {
-    uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return test_random(&state);
 }
 
 static double

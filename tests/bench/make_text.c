@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/random.h"
+
 #define BASE_MAX  (8u << 20)
 #define ROWS_MAX  10000u
 #define WORDS_MAX 1000000u
@@ -22,16 +24,6 @@ static char base[BASE_MAX];
 static struct { char *text; char label; } rows[ROWS_MAX];
 static char *words[WORDS_MAX]; /* each ends at a blank or NUL */
 static uint32_t n_rows, n_words;
-
-static uint64_t
-next(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
 
 /* "4","title","text" into text without what JSON would have to escape. */
 static void
@@ -78,13 +70,13 @@ find_words(void)
 static size_t
 print_row(uint64_t *state)
 {
-    const uint32_t i = (uint32_t)(next(state) % n_rows);
+    const uint32_t i = (uint32_t)(test_random(state) % n_rows);
     const char *w;
     size_t len = 0;
 
     fputs("{\"text\": \"", stdout);
     for (w = rows[i].text; *w;) {
-        const char *out = next(state) % 10 < 3 ? words[next(state) % n_words] : w;
+        const char *out = test_random(state) % 10 < 3 ? words[test_random(state) % n_words] : w;
 
         if (len > 0)
             len += fwrite(" ", 1, 1, stdout);

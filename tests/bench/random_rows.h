@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/random.h"
+
 static inline uint64_t
 random_rows_now(void)
 {
@@ -23,13 +25,8 @@ random_rows_now(void)
 static inline void
 random_rows_draw(uint64_t *seed, uint64_t n_all, uint64_t *rows, uint64_t n)
 {
-    for (uint64_t i = 0; i < n; i++) {
-        uint64_t z = *seed += UINT64_C(0x9e3779b97f4a7c15);
-
-        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        rows[i] = (z ^ z >> 31) % n_all;
-    }
+    for (uint64_t i = 0; i < n; i++)
+        rows[i] = test_random(seed) % n_all;
 }
 
 /* Touches every byte, cheaply. */

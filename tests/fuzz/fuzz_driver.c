@@ -14,7 +14,7 @@
 
 #include "lib/fs.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/shard_util.h"
+#include "tests/random.h"
 
 #define INPUT_MAX (1u << 20)
 
@@ -28,19 +28,19 @@ size_t
 LLVMFuzzerMutate(uint8_t *data, size_t len, size_t max)
 {
     if (len == 0) {
-        len = (size_t)(shard_util_next(&state) % 600);
+        len = (size_t)(test_random(&state) % 600);
         len = len < max ? len : max;
         for (size_t i = 0; i < len; i++)
-            data[i] = (uint8_t)(shard_util_next(&state) >> 40);
+            data[i] = (uint8_t)(test_random(&state) >> 40);
         return len;
     }
-    for (uint64_t i = 1 + shard_util_next(&state) % 8; i > 0; i--) {
-        const uint64_t v = shard_util_next(&state);
+    for (uint64_t i = 1 + test_random(&state) % 8; i > 0; i--) {
+        const uint64_t v = test_random(&state);
 
         data[(v >> 20) % len] = v & 1 ? (uint8_t)(v >> 8) : (uint8_t)(1u << (v >> 8 & 7));
     }
-    if (shard_util_next(&state) % 8 == 0)
-        len -= (size_t)(shard_util_next(&state) % len);
+    if (test_random(&state) % 8 == 0)
+        len -= (size_t)(test_random(&state) % len);
     return len;
 }
 
@@ -57,9 +57,9 @@ run_bytes(const struct base_buf *file, long n)
 
         if (len)
             memcpy(input, file->data, len);
-        len = LLVMFuzzerCustomMutator && shard_util_next(&state) % 4
+        len = LLVMFuzzerCustomMutator && test_random(&state) % 4
                   ? LLVMFuzzerCustomMutator(input, len, INPUT_MAX,
-                                            (unsigned)shard_util_next(&state))
+                                            (unsigned)test_random(&state))
                   : LLVMFuzzerMutate(input, len, INPUT_MAX);
         (void)LLVMFuzzerTestOneInput(input, len);
     }

@@ -9,6 +9,7 @@
 #include "lib/compiler.h"
 #include "shardfmt/footer_write.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/random.h"
 #include "tests/shard_util.h"
 
 /* Where the groups began: pages follow their group's pieces, and the first of either begins it. */
@@ -133,17 +134,17 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t len, size_t max, unsigned seed)
     size_t footer_len = head & 0x7fff, n, at;
 
     if (len < 2 || footer_len < FMT_FOOTER_HEAD || footer_len > len - 2 ||
-        shard_util_next(&st) % 8 == 0)
+        test_random(&st) % 8 == 0)
         return LLVMFuzzerMutate(data, len, max);
     data += len - footer_len;
     n = base_load_le32(data) % 16;
     at = FMT_FOOTER_HEAD + n * FMT_SECTION_ENTRY;
-    if (shard_util_next(&st) % 8 == 0 || n == 0 || at > footer_len) {
+    if (test_random(&st) % 8 == 0 || n == 0 || at > footer_len) {
         at = BASE_MIN(at, footer_len);
         (void)LLVMFuzzerMutate(data, at, at);
         return len;
     }
-    for (uint64_t i = shard_util_next(&st) % n, k = 0; k <= i; k++) {
+    for (uint64_t i = test_random(&st) % n, k = 0; k <= i; k++) {
         const size_t size =
             base_load_le32(data + FMT_FOOTER_HEAD + k * FMT_SECTION_ENTRY + 4);
 

@@ -15,7 +15,7 @@
 #include "lib/endian.h"
 #include "shardfmt/bits.h"
 #include "tests/fuzz/fuzz_chunk.h"
-#include "tests/shard_util.h"
+#include "tests/random.h"
 
 #define HEAD 12u
 #define INPUT_MAX (1u << 20)
@@ -328,18 +328,18 @@ mutate_descriptor(struct stream *s, uint64_t *st)
 {
     static const uint8_t sizes[] = {0, 1, 2, 4, 8, 24};
 
-    switch (shard_util_next(st) % 4) {
+    switch (test_random(st) % 4) {
     case 0:
-        s->encoding = (uint8_t)(shard_util_next(st) % 8);
+        s->encoding = (uint8_t)(test_random(st) % 8);
         break;
     case 1:
-        s->size = sizes[shard_util_next(st) % BASE_ARRAY_LEN(sizes)];
+        s->size = sizes[test_random(st) % BASE_ARRAY_LEN(sizes)];
         break;
     case 2:
-        s->count = (uint32_t)(shard_util_next(st) % 3000);
+        s->count = (uint32_t)(test_random(st) % 3000);
         break;
     default:
-        s->version = (uint8_t)(shard_util_next(st) % 32 == 0);
+        s->version = (uint8_t)(test_random(st) % 32 == 0);
         break;
     }
 }
@@ -348,7 +348,7 @@ mutate_descriptor(struct stream *s, uint64_t *st)
 static void
 mutate_streams(uint64_t *st)
 {
-    const uint64_t v = shard_util_next(st);
+    const uint64_t v = test_random(st);
     const uint8_t role = (uint8_t)(1 + v % FMT_ROLE_LAST);
     uint32_t i = 0;
 
@@ -369,7 +369,7 @@ mutate_streams(uint64_t *st)
 static void
 mutate_page(uint64_t *st)
 {
-    const uint64_t v = shard_util_next(st);
+    const uint64_t v = test_random(st);
     struct stream *s = page.n ? &page.s[(v >> 8) % page.n] : NULL;
     const char *encoding = getenv("FUZZ_ENCODING");
 
@@ -399,12 +399,12 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t len, size_t max, unsigned seed)
     uint64_t st = seed;
     size_t n;
 
-    if (len < HEAD + FMT_PAGE_HEAD || shard_util_next(&st) % 8 == 0)
+    if (len < HEAD + FMT_PAGE_HEAD || test_random(&st) % 8 == 0)
         return LLVMFuzzerMutate(data, len, max);
     page_parse(data, len);
-    for (uint64_t i = 1 + shard_util_next(&st) % 4; i > 0; i--)
+    for (uint64_t i = 1 + test_random(&st) % 4; i > 0; i--)
         mutate_page(&st);
-    if (shard_util_next(&st) % 8)
+    if (test_random(&st) % 8)
         settle();
     n = page_build(data, max);
     return n ? n : LLVMFuzzerMutate(data, len, max);

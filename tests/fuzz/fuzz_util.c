@@ -14,6 +14,7 @@
 #include "shardfmt/lengths.h"
 #include "shardfmt/footer_write.h"
 #include "shardfmt/snapshot.h"
+#include "tests/random.h"
 #include "tests/shard_util.h"
 
 void
@@ -50,7 +51,7 @@ fuzz_zdict(void)
     for (size_t i = 0; i < BASE_ARRAY_LEN(sizes); i++) {
         sizes[i] = 64;
         for (size_t k = 0; k < 64; k += 8) {
-            const uint64_t word = UINT64_C(0x9e3779b97f4a7c15) * (1 + shard_util_next(&st) % 40);
+            const uint64_t word = UINT64_C(0x9e3779b97f4a7c15) * (1 + test_random(&st) % 40);
 
             base_store_le64(samples + i * 64 + k, word);
         }
