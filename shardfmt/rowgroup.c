@@ -217,12 +217,15 @@ group_read(struct shard_group *g, const struct fmt_open_shard *o, uint32_t group
     return r;
 }
 
-int
-shard_dataset_read_group(struct shard_dataset *ds, uint64_t group, const uint32_t *cols,
-                         uint32_t n_cols, struct shard_group *g, struct shard_error *err)
+/* Have get, group_read() or lengths_read(), take columns of the row group out of its shard. */
+static int
+group_of_dataset(struct shard_dataset *ds, uint64_t group, const uint32_t *cols, uint32_t n,
+                 int (*get)(struct shard_group *g, const struct fmt_open_shard *o, uint32_t group,
+                            const uint32_t *cols, uint32_t n, const char *path,
+                            struct shard_error *err),
+                 struct shard_group *g, struct shard_error *err)
 {
     const uint32_t n_all = ds->snapshot.schema.n_fields;
-    const uint32_t n = cols ? n_cols : n_all;
     struct shard_group_info info;
     struct fmt_open_shard *o = NULL;
     int r;
@@ -238,7 +241,7 @@ shard_dataset_read_group(struct shard_dataset *ds, uint64_t group, const uint32_
     shard_dataset_group_info(ds, group, &info);
     r = fmt_cache_acquire(&ds->cache, info.shard, &o, err);
     if (r >= 0) {
-        r = group_read(g, o, info.index, cols, n, ds->snapshot.shards[info.shard].path, err);
+        r = get(g, o, info.index, cols, n, ds->snapshot.shards[info.shard].path, err);
         fmt_cache_release(&ds->cache, o);
         if (r < 0)
             (void)fmt_fail_rows(err, r, info.row0, info.n_rows);
@@ -247,6 +250,14 @@ shard_dataset_read_group(struct shard_dataset *ds, uint64_t group, const uint32_
         return base_fail_in(err, r, "%s", ds->path);
     g->n_rows = info.n_rows;
     return 0;
+}
+
+int
+shard_dataset_read_group(struct shard_dataset *ds, uint64_t group, const uint32_t *cols,
+                         uint32_t n_cols, struct shard_group *g, struct shard_error *err)
+{
+    return group_of_dataset(ds, group, cols, cols ? n_cols : ds->snapshot.schema.n_fields,
+                            group_read, g, err);
 }
 
 /* Read and decode the length index of a chunk. */
@@ -270,23 +281,23 @@ index_read(struct shard_group *g, const struct fmt_open_shard *o, uint32_t group
     return r;
 }
 
-/* Lengths from the index, or else from the column. */
+/* Lengths from the index, or else from the column, which is one. */
 static int
-lengths_read(struct shard_group *g, const struct fmt_open_shard *o, uint32_t group, uint32_t col,
-             const char *path, struct shard_error *err)
+lengths_read(struct shard_group *g, const struct fmt_open_shard *o, uint32_t group,
+             const uint32_t *cols, uint32_t n, const char *path, struct shard_error *err)
 {
-    const struct fmt_page *page = fmt_lengths_find(o->footer, group, col);
+    const struct fmt_page *page = fmt_lengths_find(o->footer, group, cols[0]);
     const uint64_t far_bytes = g->far_bytes;
     struct shard_array a;
     int r;
 
     if (page) {
-        r = index_read(g, o, group, col, page, path, err);
+        r = index_read(g, o, group, cols[0], page, path, err);
         if (r != SHARD_EUNSUPPORTED) /* an index of a newer version is as none */
             return r;
     }
     g->far_bytes = FMT_INLINE_MAX; /* of large values the page says how long they are */
-    r = group_read(g, o, group, &col, 1, path, err);
+    r = group_read(g, o, group, cols, n, path, err);
     g->far_bytes = far_bytes;
     if (r < 0)
         return r;
@@ -299,31 +310,10 @@ int
 shard_dataset_read_lengths(struct shard_dataset *ds, uint64_t group, uint32_t col,
                            struct shard_group *g, struct shard_error *err)
 {
-    struct shard_group_info info;
-    struct fmt_open_shard *o = NULL;
-    int r;
+    const struct fmt_schema *s = &ds->snapshot.schema;
 
     g->n_rows = 0;
-    if (group >= ds->n_groups)
-        return base_fail(err, -EINVAL, "row group %" PRIu64 " of %" PRIu64, group, ds->n_groups);
-    if (col >= ds->snapshot.schema.n_fields)
-        return base_fail(err, -EINVAL, "column %" PRIu32 " of %" PRIu32, col,
-                         ds->snapshot.schema.n_fields);
-    if (!fmt_field_type(&ds->snapshot.schema.fields[col]).offsets)
-        return base_fail(err, -EINVAL, "column %s has no lengths",
-                         ds->snapshot.schema.fields[col].name);
-    if (group_reserve(g, 1) < 0)
-        return base_fail(err, -ENOMEM, "a column");
-    shard_dataset_group_info(ds, group, &info);
-    r = fmt_cache_acquire(&ds->cache, info.shard, &o, err);
-    if (r >= 0) {
-        r = lengths_read(g, o, info.index, col, ds->snapshot.shards[info.shard].path, err);
-        fmt_cache_release(&ds->cache, o);
-    }
-    if (r < 0) {
-        (void)fmt_fail_rows(err, r, info.row0, info.n_rows);
-        return base_fail_in(err, r, "%s", ds->path);
-    }
-    g->n_rows = info.n_rows;
-    return 0;
+    if (col < s->n_fields && !fmt_field_type(&s->fields[col]).offsets)
+        return base_fail(err, -EINVAL, "column %s has no lengths", s->fields[col].name);
+    return group_of_dataset(ds, group, &col, 1, lengths_read, g, err);
 }

@@ -231,6 +231,24 @@ START_TEST(test_damage_is_found_where_it_is)
 }
 END_TEST
 
+/* As for values: the rows of a shard that is gone are named, and once. */
+START_TEST(test_a_lost_shard_is_said_as_for_values)
+{
+    const uint32_t cols[] = {COL_LONG};
+    char values[SHARD_ERROR_TEXT_MAX];
+    struct shard_group *g;
+
+    make(3, 0);
+    ck_assert_int_eq(unlinkat(fmt_dataset_dirfd(ds), fmt_dataset_snapshot(ds)->shards[0].path, 0), 0);
+    ck_assert_int_eq(shard_group_new(&g), 0);
+    ck_assert_int_eq(shard_dataset_read_group(ds, 0, cols, 1, g, &err), -ENOENT);
+    memcpy(values, err.text, sizeof(values));
+    ck_assert_int_eq(shard_dataset_read_lengths(ds, 0, COL_LONG, g, &err), -ENOENT);
+    ck_assert_str_eq(err.text, values);
+    shard_group_free(g);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -244,6 +262,7 @@ main(void)
     tcase_add_loop_test(t, test_an_index_is_there_where_it_costs_little, 0, 2);
     tcase_add_test(t, test_reads_no_values);
     tcase_add_test(t, test_damage_is_found_where_it_is);
+    tcase_add_test(t, test_a_lost_shard_is_said_as_for_values);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
     run = srunner_create(s);
