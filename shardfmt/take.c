@@ -101,6 +101,18 @@ shard_taker_open(struct shard_dataset *ds, const struct shard_taker_opts *opts,
     return 0;
 }
 
+/* What the columns of the last call hold. */
+static void
+slots_drop(struct shard_taker *t)
+{
+    for (uint32_t i = 0; i < t->n_slots; i++) {
+        fmt_column_done(&t->slots[i].collected);
+        fmt_column_done(&t->slots[i].result);
+        free(t->slots[i].place);
+    }
+    t->n_slots = 0;
+}
+
 void
 shard_taker_close(struct shard_taker *t)
 {
@@ -114,11 +126,7 @@ shard_taker_close(struct shard_taker *t)
         fmt_decoded_free(t->scratch[i].decoded);
         free(t->scratch[i].rows);
     }
-    for (uint32_t i = 0; i < t->n_slots; i++) {
-        fmt_column_done(&t->slots[i].collected);
-        fmt_column_done(&t->slots[i].result);
-        free(t->slots[i].place);
-    }
+    slots_drop(t);
     (void)pthread_mutex_destroy(&t->lock);
     base_buf_done(&t->buf);
     free(t->scratch);
@@ -231,12 +239,7 @@ columns_reserve(struct shard_taker *t, uint32_t n)
         t->array_slot = p;
         t->cap_arrays = n;
     }
-    for (uint32_t i = 0; i < t->n_slots; i++) {
-        fmt_column_done(&t->slots[i].collected);
-        fmt_column_done(&t->slots[i].result);
-        free(t->slots[i].place);
-    }
-    t->n_slots = 0;
+    slots_drop(t);
     if (n > t->cap_slots) {
         p = reallocarray(t->slots, n, sizeof(*t->slots));
         if (p == NULL)
