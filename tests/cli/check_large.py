@@ -37,6 +37,17 @@ def corpus(tmp):
     return d, files
 
 
+def write_long(path, n):
+    """n times 16 MiB, never held as a whole; returns their SHA-256."""
+    h = hashlib.sha256()
+    with open(path, "wb") as f:
+        for i in range(n):
+            part = long_bytes(i, 16 * MB)
+            h.update(part)
+            f.write(part)
+    return h.digest()
+
+
 def run_measured(*args, status=0):
     """Output and the highest resident set in bytes."""
     # A small process between: the kernel counts for a child what its parent had when it was forked.
@@ -99,18 +110,12 @@ def test_the_same_bytes_for_any_threads_memory_and_way_in(tmp):
 def test_memory_does_not_grow_with_the_value(tmp):
     d = os.path.join(tmp, "in")
     os.mkdir(d)
-    big = os.path.join(d, "big.bin")
-    h = hashlib.sha256()
-    with open(big, "wb") as f:
-        for i in range(24):
-            part = long_bytes(i, 16 * MB)
-            h.update(part)
-            f.write(part)
+    digest = write_long(os.path.join(d, "big.bin"), 24)
     ds = os.path.join(tmp, "ds")
     _, rss = run_measured("ingest", "-o", ds, "--format", "files", "--memory", "96M", d)
     assert rss < (96 + 32) * MB, rss
     out, rss = run_measured("get", ds, "0", "--raw", "content")
-    assert hashlib.sha256(out).digest() == h.digest()
+    assert hashlib.sha256(out).digest() == digest
     assert rss < 64 * MB, rss
     _, rss = run_measured("verify", ds)
     assert rss < 128 * MB, rss
@@ -121,7 +126,7 @@ def test_memory_does_not_grow_with_the_value(tmp):
     import base64
     with open(os.path.join(tmp, "out.jsonl"), "rb") as f:
         row = json.loads(f.read())
-    assert hashlib.sha256(base64.b64decode(row["content"])).digest() == h.digest()
+    assert hashlib.sha256(base64.b64decode(row["content"])).digest() == digest
 
 
 def test_row_groups_of_long_values_are_recovered(tmp):
@@ -170,12 +175,7 @@ def test_recovery_of_a_long_value_needs_no_memory_for_it(tmp):
     d = os.path.join(tmp, "in")
     os.mkdir(d)
     write(os.path.join(d, "a.bin"), random.Random(7).randbytes(9 * MB))
-    big, h = os.path.join(d, "b.bin"), hashlib.sha256()
-    with open(big, "wb") as f:
-        for i in range(16):
-            part = long_bytes(i, 16 * MB)
-            h.update(part)
-            f.write(part)
+    digest = write_long(os.path.join(d, "b.bin"), 16)
     ds = os.path.join(tmp, "ds")
     ingest(ds, "--format", "files", "--row-group-bytes", "4M", d)
     [shard] = os.listdir(os.path.join(ds, "shards"))
@@ -187,7 +187,7 @@ def test_recovery_of_a_long_value_needs_no_memory_for_it(tmp):
     assert r["rows"] == 1 and r["rows_lost"] == 1 and r["rewritten"] == 1, r
     assert rss < 128 * MB, rss
     out, _ = tool("get", ds, "0", "--raw", "content")
-    assert hashlib.sha256(out).digest() == h.digest()
+    assert hashlib.sha256(out).digest() == digest
 
 
 def test_a_long_text_is_checked_and_comes_back_as_text(tmp):
