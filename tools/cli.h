@@ -4,7 +4,7 @@
  *
  *     static const struct cli_opt opts[] = {
  *         {'o', "output", "DATASET", "where to write", OPT_OUTPUT},
- *         {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+ *         CLI_OPT_JSON,
  *         {0},
  *     };
  *     static const struct cli_usage usage = {"DATASET", "What it does.", opts, NULL};
@@ -69,6 +69,10 @@ struct cli_opt {
     const char *help; /* may hold newlines; they are indented */
     int id;           /* > 0, what cli_args_next() returns */
 };
+
+/* The row of --json. Its id means nothing to a verb: cli_json() tells. */
+#define CLI_OPT_JSON {0, "json", NULL, "one JSON object on standard output", CLI_ID_JSON}
+enum { CLI_ID_JSON = 1000 };
 
 struct cli_usage {
     const char *synopsis; /* after "shardtool ingest [options] " */

@@ -22,7 +22,7 @@
 enum {
     OPT_SPLIT = 1, OPT_COLUMNS, OPT_BATCH, OPT_SEED, OPT_EPOCHS, OPT_PARTITIONS, OPT_WINDOW,
     OPT_SHUFFLE, OPT_THREADS, OPT_MEMORY, OPT_IO, OPT_DIRECT, OPT_RANK, OPT_RANKS, OPT_START,
-    OPT_STOP, OPT_DROP_LAST, OPT_STEP_US, OPT_NO_HASH, OPT_JSON, OPT_PROGRESS,
+    OPT_STOP, OPT_DROP_LAST, OPT_STEP_US, OPT_NO_HASH, OPT_PROGRESS,
 };
 
 static const struct cli_opt opts[] = {
@@ -46,7 +46,7 @@ static const struct cli_opt opts[] = {
     {0, "drop-last", NULL, "leave out steps that are not full in every partition", OPT_DROP_LAST},
     {0, "step-us", "N", "be a consumer that takes so many microseconds per step (0)", OPT_STEP_US},
     {0, "no-hash", NULL, "spend no time on content_hash and order_hash", OPT_NO_HASH},
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0, "progress", "HOW", "auto, always or never", OPT_PROGRESS},
     {0},
 };

@@ -15,12 +15,12 @@
 #include "tools/shardtool/info_encodings.h"
 #include "tools/shardtool/shardtool.h"
 
-enum { OPT_JSON = 1, OPT_ENCODINGS };
+enum { OPT_ENCODINGS = 1 };
 
 static const struct cli_opt opts[] = {
     {0, "encodings", NULL, "read all pages, and print how each column's are stored\nand what that saves",
      OPT_ENCODINGS},
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0},
 };
 static const struct cli_usage usage = {

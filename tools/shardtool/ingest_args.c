@@ -21,7 +21,7 @@ enum {
     OPT_OUTPUT = 1, OPT_FORMAT, OPT_INCLUDE, OPT_EXCLUDE, OPT_PATH_COLUMN, OPT_SCHEMA, OPT_COLUMNS,
     OPT_RENAME, OPT_MIN_LENGTH, OPT_SPLIT, OPT_SPLIT_NAME, OPT_SPLIT_KEY, OPT_DEDUP, OPT_DEDUP_KEY,
     OPT_ON_BAD, OPT_MAX_BAD, OPT_CODEC, OPT_ENCODING, OPT_GROUP_BYTES, OPT_PAGE_BYTES, OPT_SHARD_BYTES,
-    OPT_DELIMITER, OPT_NO_HEADER, OPT_NO_ARCHIVES, OPT_MEMORY, OPT_JOBS, OPT_DRY_RUN, OPT_JSON,
+    OPT_DELIMITER, OPT_NO_HEADER, OPT_NO_ARCHIVES, OPT_MEMORY, OPT_JOBS, OPT_DRY_RUN,
     OPT_PROGRESS,
 };
 
@@ -67,7 +67,7 @@ static const struct cli_opt opts[] = {
     {0, "memory", "SIZE", "budget; the result does not depend on it (default 1G)", OPT_MEMORY},
     {'j', "jobs", "N", "threads; the result does not depend on it\n(default: all cores)", OPT_JOBS},
     {0, "dry-run", NULL, "do everything but write; print what would come out", OPT_DRY_RUN},
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0, "progress", "auto|always|never", "a bar on a terminal, lines otherwise", OPT_PROGRESS},
     {0},
 };

@@ -16,12 +16,12 @@
 #include "tools/cli.h"
 #include "tools/shardtool/shardtool.h"
 
-enum { OPT_JSON = 1, OPT_JOBS, OPT_DRY_RUN };
+enum { OPT_JOBS = 1, OPT_DRY_RUN };
 
 static const struct cli_opt opts[] = {
     {0, "dry-run", NULL, "say what would be, and change nothing", OPT_DRY_RUN},
     {'j', "jobs", "N", "threads (default: all cores)", OPT_JOBS},
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0},
 };
 static const struct cli_usage usage = {

@@ -18,11 +18,11 @@
 
 #define RAW_SHOWN 160 /* bytes of a record shown to people */
 
-enum { OPT_JSON = 1, OPT_LIMIT };
+enum { OPT_LIMIT = 1 };
 
 static const struct cli_opt opts[] = {
     {'n', "rows", "N", "at most so many records", OPT_LIMIT},
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0},
 };
 static const struct cli_usage usage = {

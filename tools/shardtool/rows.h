@@ -33,7 +33,7 @@ int rows_print(const struct rows_opts *o, FILE *out, const char *out_name);
 int rows_print_raw(const struct rows_opts *o, FILE *out);
 
 /* Options that these verbs share: ids of the table below 10 are taken. */
-enum { ROWS_OPT_LIMIT = 1, ROWS_OPT_COLUMNS, ROWS_OPT_SPLIT, ROWS_OPT_WHERE, ROWS_OPT_JSON };
+enum { ROWS_OPT_LIMIT = 1, ROWS_OPT_COLUMNS, ROWS_OPT_SPLIT, ROWS_OPT_WHERE };
 #define ROWS_OPTS                                                                                  \
     {'n', "rows", "N", "at most so many rows", ROWS_OPT_LIMIT},                                    \
     {0, "columns", "A,B", "these columns only, in this order", ROWS_OPT_COLUMNS},                  \
@@ -41,7 +41,7 @@ enum { ROWS_OPT_LIMIT = 1, ROWS_OPT_COLUMNS, ROWS_OPT_SPLIT, ROWS_OPT_WHERE, ROW
     {0, "where", "EXPR", "rows of which this is true: \"year >= 1990 AND lang IN ('de', 'fr')\"",    \
      ROWS_OPT_WHERE},                                                                              \
     {0, "json", NULL, "with --where: what was read and skipped as a JSON object, on standard\n"     \
-     "error where rows are on standard output", ROWS_OPT_JSON}
+     "error where rows are on standard output", CLI_ID_JSON}
 void rows_take_option(struct cli_args *a, int id, struct rows_opts *o);
 
 #endif

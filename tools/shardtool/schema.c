@@ -9,10 +9,8 @@
 #include "tools/cli.h"
 #include "tools/shardtool/shardtool.h"
 
-enum { OPT_JSON = 1 };
-
 static const struct cli_opt opts[] = {
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0},
 };
 static const struct cli_usage usage = {

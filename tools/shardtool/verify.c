@@ -14,14 +14,14 @@
 #include "tools/cli.h"
 #include "tools/shardtool/shardtool.h"
 
-enum { OPT_JSON = 1, OPT_JOBS, OPT_QUICK, OPT_DECODE };
+enum { OPT_JOBS = 1, OPT_QUICK, OPT_DECODE };
 
 static const struct cli_opt opts[] = {
     {0, "quick", NULL,
      "only that every file is there, its size, header and footer: no pages", OPT_QUICK},
     {0, "decode", NULL, "also that every page decodes, which takes longer", OPT_DECODE},
     {'j', "jobs", "N", "threads (default: all cores)", OPT_JOBS},
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0},
 };
 static const struct cli_usage usage = {

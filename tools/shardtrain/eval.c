@@ -20,13 +20,13 @@
 #define EVAL_BATCH      1024u
 #define EVAL_PARTITIONS 16u
 
-enum { OPT_SPLIT = 1, OPT_THREADS, OPT_MEMORY, OPT_JSON, OPT_PROGRESS };
+enum { OPT_SPLIT = 1, OPT_THREADS, OPT_MEMORY, OPT_PROGRESS };
 
 static const struct cli_opt opts[] = {
     {0, "split", "NAME", "default: test", OPT_SPLIT},
     {0, "threads", "N", "default: all cores", OPT_THREADS},
     {0, "memory", "SIZE", "for model and loader together", OPT_MEMORY},
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0, "progress", "auto|always|never", "default: auto", OPT_PROGRESS},
     {0},
 };

@@ -13,7 +13,7 @@ enum {
     OPT_MODEL = 1, OPT_OUTPUT, OPT_TEXT, OPT_FEATURES, OPT_LABEL, OPT_SPLIT, OPT_EPOCHS, OPT_LR,
     OPT_LR_SCHEDULE, OPT_OPTIMIZER, OPT_BATCH_SIZE, OPT_SEED, OPT_PARTITIONS, OPT_SLICES,
     OPT_WINDOW, OPT_THREADS, OPT_MODE, OPT_DIM, OPT_WORD_NGRAMS, OPT_MINN, OPT_MAXN, OPT_BUCKETS,
-    OPT_CHECKPOINT_EVERY, OPT_MEMORY, OPT_JSON, OPT_PROGRESS,
+    OPT_CHECKPOINT_EVERY, OPT_MEMORY, OPT_PROGRESS,
 };
 
 static const struct cli_opt opts[] = {
@@ -51,7 +51,7 @@ static const struct cli_opt opts[] = {
      "with a sparse column: not hashed)", OPT_BUCKETS},
     {0, "checkpoint-every", "STEPS|SECONDSs", "default: 60s", OPT_CHECKPOINT_EVERY},
     {0, "memory", "SIZE", "for model and loader together", OPT_MEMORY},
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0, "progress", "auto|always|never", "default: auto", OPT_PROGRESS},
     {0},
 };

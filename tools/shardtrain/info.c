@@ -11,10 +11,8 @@
 #include "train/checkpoint.h"
 #include "train/safetensors.h"
 
-enum { OPT_JSON = 1 };
-
 static const struct cli_opt opts[] = {
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0},
 };
 

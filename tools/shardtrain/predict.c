@@ -17,7 +17,7 @@
 #include "train/safetensors.h"
 #include "train/step.h"
 
-enum { OPT_INPUT_FORMAT = 1, OPT_TOP, OPT_JSON };
+enum { OPT_INPUT_FORMAT = 1, OPT_TOP };
 
 static const struct cli_opt opts[] = {
     {0, "input-format", "auto|lines|jsonl",
@@ -25,7 +25,7 @@ static const struct cli_opt opts[] = {
      OPT_INPUT_FORMAT},
     {0, "top", "K", "add the K most likely classes as \"top\"", OPT_TOP},
     {0, "json", NULL, "as for other verbs: a failure is an object on standard output, too",
-     OPT_JSON},
+     CLI_ID_JSON},
     {0},
 };
 

@@ -3,7 +3,7 @@
 
 #include "tools/shardtrain/verbs.h"
 
-enum { OPT_THREADS = 1, OPT_MEMORY, OPT_CHECKPOINT_EVERY, OPT_JSON, OPT_PROGRESS };
+enum { OPT_THREADS = 1, OPT_MEMORY, OPT_CHECKPOINT_EVERY, OPT_PROGRESS };
 
 static const struct cli_opt opts[] = {
     {0, "threads", "N", "default: as the run was begun; the model does not depend on it",
@@ -11,7 +11,7 @@ static const struct cli_opt opts[] = {
     {0, "memory", "SIZE", "for model and loader together", OPT_MEMORY},
     {0, "checkpoint-every", "STEPS|SECONDSs", "default: as the run was begun",
      OPT_CHECKPOINT_EVERY},
-    {0, "json", NULL, "one JSON object on standard output", OPT_JSON},
+    CLI_OPT_JSON,
     {0, "progress", "auto|always|never", "default: auto", OPT_PROGRESS},
     {0},
 };
