@@ -3,6 +3,45 @@
 
 #include "lib/endian.h"
 
+#ifdef HAVE_HASH_AVX2
+#include "lib/hash_avx2.h"
+#endif
+
+uint64_t
+base_hash64_long(const void *data, size_t len, uint64_t seed)
+{
+#ifdef HAVE_HASH_AVX2
+    if (__builtin_cpu_supports("avx2"))
+        return base_hash64_avx2(data, len, seed);
+#endif
+    return XXH3_64bits_withSeed(data, len, seed);
+}
+
+struct base_hash128
+base_hash128_long(const void *data, size_t len, uint64_t seed)
+{
+    XXH128_hash_t h;
+
+#ifdef HAVE_HASH_AVX2
+    if (__builtin_cpu_supports("avx2"))
+        return base_hash128_avx2(data, len, seed);
+#endif
+    h = XXH3_128bits_withSeed(data, len, seed);
+    return (struct base_hash128){h.low64, h.high64};
+}
+
+void
+base_hash_update_long(XXH3_state_t *st, const void *data, size_t len)
+{
+#ifdef HAVE_HASH_AVX2
+    if (__builtin_cpu_supports("avx2")) {
+        base_hash_update_avx2(st, data, len);
+        return;
+    }
+#endif
+    (void)XXH3_64bits_update(st, data, len);
+}
+
 static const char digits[] = "0123456789abcdef";
 
 void

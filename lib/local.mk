@@ -7,6 +7,12 @@ lib_libbase_la_SOURCES = \
 	lib/io.c lib/io.h lib/io_backend.h lib/io_pread.c lib/io_uring.c \
 	lib/parse.c lib/parse.h lib/pool.c lib/pool.h lib/queue.c lib/queue.h
 lib_libbase_la_LIBADD = $(URING_LIBS) $(ZSTD_LIBS) $(XXHASH_LIBS)
+if HASH_AVX2
+noinst_LTLIBRARIES += lib/libhash_avx2.la
+lib_libhash_avx2_la_SOURCES = lib/hash_avx2.c lib/hash_avx2.h
+lib_libhash_avx2_la_CFLAGS = $(AM_CFLAGS) -mavx2
+lib_libbase_la_LIBADD += lib/libhash_avx2.la
+endif
 lib_libreport_la_SOURCES = lib/progress.c lib/progress.h lib/report.c lib/report.h
 lib_libreport_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 lib_libreport_la_LIBADD = $(JANSSON_LIBS)

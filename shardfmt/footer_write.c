@@ -266,9 +266,9 @@ fmt_content_hash(const uint8_t header[FMT_HEADER_SIZE], const void *stored, uint
     XXH128_hash_t h;
 
     (void)XXH3_128bits_reset(&st);
-    (void)XXH3_128bits_update(&st, header, FMT_HEADER_SIZE);
-    (void)XXH3_128bits_update(&st, stored, stored_len);
-    (void)XXH3_128bits_update(&st, trailer, FMT_TRAILER_SIZE);
+    base_hash_update(&st, header, FMT_HEADER_SIZE);
+    base_hash_update(&st, stored, stored_len);
+    base_hash_update(&st, trailer, FMT_TRAILER_SIZE);
     h = XXH3_128bits_digest(&st);
     r.lo = h.low64;
     r.hi = h.high64;

@@ -247,7 +247,7 @@ page_look(struct look *l, const struct fmt_page *p, struct fmt_finding *f)
         } else {
             if (left == p->stored_len)
                 (void)XXH3_64bits_reset_withSeed(&st, p->off);
-            (void)XXH3_64bits_update(&st, bytes, (size_t)n);
+            base_hash_update(&st, bytes, (size_t)n);
         }
         left -= (uint64_t)n;
         if (left == 0 && (uint64_t)n != p->stored_len)

@@ -161,17 +161,25 @@ update_numbers(XXH3_state_t *st, struct fmt_type is, enum shard_type t, const ui
     uint8_t buf[512];
 
     if (is.number != FMT_NUMBER_FLOAT) {
-        (void)XXH3_128bits_update(st, values, n * is.size);
+        base_hash_update(st, values, n * is.size);
         return;
     }
     while (n) {
         const size_t k = BASE_MIN(n, sizeof(buf) / is.size);
 
         canon_floats(t, values, k, buf);
-        (void)XXH3_128bits_update(st, buf, k * is.size);
+        base_hash_update(st, buf, k * is.size);
         values += k * is.size;
         n -= k;
     }
+}
+
+static inline XXH128_hash_t
+hash_bytes(const uint8_t *bytes, size_t len, uint64_t seed)
+{
+    const struct base_hash128 h = base_hash128(bytes, len, seed);
+
+    return (XXH128_hash_t){.low64 = h.lo, .high64 = h.hi};
 }
 
 /* The cell of n numbers from the from-th on: of a row, a list, a tensor. */
@@ -183,7 +191,7 @@ hash_numbers(const struct shard_array *a, struct fmt_type is, size_t from, size_
     XXH3_state_t st;
 
     if (is.number != FMT_NUMBER_FLOAT)
-        return XXH3_128bits_withSeed(values, n * is.size, seed);
+        return hash_bytes(values, n * is.size, seed);
     state_begin(&st, seed);
     update_numbers(&st, is, t, values, n);
     return XXH3_128bits_digest(&st);
@@ -196,7 +204,7 @@ hash_sparse(const struct shard_array *a, struct fmt_type is, size_t from, size_t
     XXH3_state_t st;
 
     state_begin(&st, seed);
-    (void)XXH3_128bits_update(&st, a->indices + from, n * sizeof(*a->indices));
+    base_hash_update(&st, a->indices + from, n * sizeof(*a->indices));
     update_numbers(&st, is, a->elem, (const uint8_t *)a->values + from * is.size, n);
     return XXH3_128bits_digest(&st);
 }
@@ -216,11 +224,10 @@ hash_strings(const struct shard_array *a, size_t from, size_t n, uint64_t seed)
 
         for (size_t j = 0; j < k; j++)
             base_store_le32(buf + j * 4, (uint32_t)(ends[i + j + 1] - ends[i + j]));
-        (void)XXH3_128bits_update(&st, buf, k * 4);
+        base_hash_update(&st, buf, k * 4);
         i += k;
     }
-    (void)XXH3_128bits_update(&st, (const uint8_t *)a->values + ends[0],
-                              (size_t)(ends[n] - ends[0]));
+    base_hash_update(&st, (const uint8_t *)a->values + ends[0], (size_t)(ends[n] - ends[0]));
     return XXH3_128bits_digest(&st);
 }
 
@@ -249,7 +256,7 @@ hash_cell(const struct shard_array *a, struct fmt_type is, uint64_t row, uint64_
         far = n == 0 ? fmt_array_far(a, row) : NULL;
         if (far)
             return far_cell(a, far);
-        return XXH3_128bits_withSeed(values + from, n, seed);
+        return hash_bytes(values + from, n, seed);
     case FMT_KIND_BIT:
         buf[0] = fmt_bits_get(values, row);
         return XXH3_128bits_withSeed(buf, 1, seed);
@@ -320,7 +327,7 @@ hash_wide_row(const struct fmt_rowhash *h, const struct shard_array *arrays, uin
         if (fmt_array_is_null(a, row))
             continue;
         cell_store(cell, hash_cell(a, h->cols[c].is, row, h->cols[c].seed));
-        (void)XXH3_128bits_update(&st, cell, sizeof(cell));
+        base_hash_update(&st, cell, sizeof(cell));
     }
     sum = XXH3_128bits_digest(&st);
     r.lo = sum.low64;

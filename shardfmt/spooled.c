@@ -175,8 +175,8 @@ fmt_spooled_put(struct fmt_spooled *value, const void *data, size_t len, struct 
     const uint8_t *p = data;
     int r = 0;
 
-    (void)XXH3_128bits_update(s->string, data, len);
-    (void)XXH3_128bits_update(s->binary, data, len);
+    base_hash_update(s->string, data, len);
+    base_hash_update(s->binary, data, len);
     if (value->len < FMT_SPOOLED_HEAD)
         memcpy(value->head + value->len, p, BASE_MIN(len, FMT_SPOOLED_HEAD - (size_t)value->len));
     value->len += len;

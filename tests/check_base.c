@@ -344,6 +344,80 @@ START_TEST(test_hash_known_values_and_hex)
 }
 END_TEST
 
+/* Against xxHash's own function as it is compiled here. */
+static void
+hash_compare(const uint8_t *data, size_t len, uint64_t seed)
+{
+    const XXH128_hash_t want = XXH3_128bits_withSeed(data, len, seed);
+    const struct base_hash128 h = base_hash128(data, len, seed);
+    XXH3_state_t *st = XXH3_createState();
+    size_t cut = len / 3;
+
+    ck_assert_uint_eq(base_hash64(data, len, seed), XXH3_64bits_withSeed(data, len, seed));
+    ck_assert_uint_eq(h.lo, want.low64);
+    ck_assert_uint_eq(h.hi, want.high64);
+    ck_assert_ptr_nonnull(st);
+    (void)XXH3_64bits_reset_withSeed(st, seed);
+    base_hash_update(st, data, cut);
+    base_hash_update(st, data + cut, len - cut);
+    ck_assert_uint_eq(XXH3_64bits_digest(st), XXH3_64bits_withSeed(data, len, seed));
+    (void)XXH3_128bits_reset_withSeed(st, seed);
+    for (cut = 0; cut < len; cut += 1000)
+        base_hash_update(st, data + cut, BASE_MIN(len - cut, 1000));
+    ck_assert(XXH128_isEqual(XXH3_128bits_digest(st), want));
+    (void)XXH3_freeState(st);
+}
+
+START_TEST(test_hash_is_the_same_at_every_length_and_place)
+{
+    static uint8_t data[300000];
+    uint64_t x = 1;
+
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)((x = x * 6364136223846793005u + 1442695040888963407u) >> 56);
+    for (size_t len = 0; len < 2600; len++)
+        hash_compare(data + len % 67, len, len % 2 ? x + len : 0);
+    for (size_t at = 0; at < 64; at++) {
+        hash_compare(data + at, BASE_HASH_LONG, 0);
+        hash_compare(data + at, sizeof(data) - 64, x);
+        hash_compare(data + at, (BASE_HASH_LONG << at / 8) + at, at);
+    }
+}
+END_TEST
+
+#if defined(__x86_64__) && defined(__GNUC__)
+/* Upper halves of vector registers that are left in use slow down all that is not compiled for AVX. */
+START_TEST(test_hash_leaves_no_vectors_in_use)
+{
+    static uint8_t data[100000], upper[16][16];
+    static const uint8_t none[sizeof(upper)];
+    XXH3_state_t *st = XXH3_createState();
+    uint64_t sum = 0;
+
+    if (!__builtin_cpu_supports("avx2"))
+        return;
+    memset(data, 0xa5, sizeof(data));
+    for (int how = 0; how < 3; how++) {
+        (void)XXH3_64bits_reset(st);
+        if (how == 0)
+            sum += base_hash64(data, sizeof(data), 1);
+        else if (how == 1)
+            sum += base_hash128(data, sizeof(data), 1).lo;
+        else
+            base_hash_update(st, data, sizeof(data));
+#define UPPER(n) "vextracti128 $1, %%ymm" #n ", " #n "*16(%0)\n\t"
+        __asm__ volatile(UPPER(0) UPPER(1) UPPER(2) UPPER(3) UPPER(4) UPPER(5) UPPER(6) UPPER(7)
+                         UPPER(8) UPPER(9) UPPER(10) UPPER(11) UPPER(12) UPPER(13) UPPER(14)
+                         UPPER(15)
+                         : : "r"(upper) : "memory");
+        ck_assert_mem_eq(upper, none, sizeof(upper));
+    }
+    ck_assert_uint_ne(sum, 0);
+    (void)XXH3_freeState(st);
+}
+END_TEST
+#endif
+
 START_TEST(test_unhex_takes_32_digits_only)
 {
     struct base_hash128 h;
@@ -747,6 +821,10 @@ main(void)
     tcase_add_test(plain, test_parse_u64);
     tcase_add_test(plain, test_parse_double);
     tcase_add_test(plain, test_hash_known_values_and_hex);
+    tcase_add_test(plain, test_hash_is_the_same_at_every_length_and_place);
+#if defined(__x86_64__) && defined(__GNUC__)
+    tcase_add_test(plain, test_hash_leaves_no_vectors_in_use);
+#endif
     tcase_add_test(plain, test_unhex_takes_32_digits_only);
     tcase_add_test(plain, test_hash_sum_carries);
     tcase_add_test(plain, test_fail_writes_one_sentence);

@@ -141,6 +141,6 @@ train_tensor_hash(const struct train_tensor *t)
     XXH3_INITSTATE(&state);
     XXH3_64bits_reset(&state);
     for (uint64_t row = 0; row < t->rows; row++)
-        XXH3_64bits_update(&state, t->data + row * t->stride, t->width * sizeof(float));
+        base_hash_update(&state, t->data + row * t->stride, t->width * sizeof(float));
     return XXH3_64bits_digest(&state);
 }

@@ -241,14 +241,13 @@ train_model_hash(const struct train_model *m)
     for (unsigned i = 0; i < n && !t[i].state; i++) {
         const uint64_t shape[2] = {t[i].rows, t[i].width};
 
-        XXH3_64bits_update(&state, t[i].name, strlen(t[i].name) + 1);
-        XXH3_64bits_update(&state, shape, sizeof(shape));
+        base_hash_update(&state, t[i].name, strlen(t[i].name) + 1);
+        base_hash_update(&state, shape, sizeof(shape));
         if (t[i].stride == t[i].width)
-            XXH3_64bits_update(&state, t[i].data, t[i].rows * t[i].width * sizeof(float));
+            base_hash_update(&state, t[i].data, t[i].rows * t[i].width * sizeof(float));
         else
             for (uint64_t row = 0; row < t[i].rows; row++)
-                XXH3_64bits_update(&state, t[i].data + row * t[i].stride,
-                                   t[i].width * sizeof(float));
+                base_hash_update(&state, t[i].data + row * t[i].stride, t[i].width * sizeof(float));
     }
     return XXH3_64bits_digest(&state);
 }

@@ -152,7 +152,7 @@ file_fill(struct ingest_stack *s)
         st->broken = n < 0;
         return;
     }
-    (void)XXH3_128bits_update(s->hash, s->io, (size_t)n);
+    base_hash_update(s->hash, s->io, (size_t)n);
     s->file_read += (uint64_t)n;
     s->counts->bytes_raw += (uint64_t)n;
     st->filled += (uint64_t)n;

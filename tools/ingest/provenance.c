@@ -165,7 +165,7 @@ hash_file(const struct ingest_opts *opts, const struct ingest_file *file, uint64
             r = base_fail(err, -errno, "reading %s", file->name);
             goto out;
         }
-        XXH3_128bits_update(state, buf, (size_t)n);
+        base_hash_update(state, buf, (size_t)n);
         *done += (uint64_t)n;
         if (opts->progress && opts->progress(opts->progress_arg, *done, total, 0) != 0) {
             r = base_fail(err, -ECANCELED, "stopped");

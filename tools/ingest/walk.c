@@ -375,7 +375,7 @@ read_plain(struct ingest_stack *s, void *buf, size_t cap)
         s->error = base_fail(&s->error_text, -errno, "cannot read %s", s->file_path);
         return s->error;
     }
-    (void)XXH3_128bits_update(s->hash, buf, (size_t)n);
+    base_hash_update(s->hash, buf, (size_t)n);
     s->file_read += (uint64_t)n;
     s->counts->bytes_raw += (uint64_t)n;
     st->filled += (uint64_t)n;
