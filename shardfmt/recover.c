@@ -862,6 +862,16 @@ origin_compare(const void *a, const void *b)
     return strcmp(x->path, y->path);
 }
 
+/* Whether the very file is listed, under another name. */
+static bool
+is_copy(const struct fmt_found *f, const struct fmt_found *const *all, uint32_t n_all)
+{
+    for (uint32_t i = 0; i < n_all; i++)
+        if (base_hash128_eq(all[i]->info.hash, f->info.hash))
+            return true;
+    return false;
+}
+
 /* Quarantine: the base's files that are whole; without the newest root all others, too. */
 static int
 rejects_add(struct recover *r)
@@ -898,7 +908,10 @@ rejects_add(struct recover *r)
         const struct fmt_found *f = &r->rejects.items[i];
 
         if (want[i] && fmt_found_whole(f)) {
-            all[n_all++] = f;
+            if (is_copy(f, all, n_all))
+                tell(r, FMT_RECOVER_LEFT_OUT, f->path, "it is a copy of another file");
+            else
+                all[n_all++] = f;
         } else if (f->reason && !f->foreign &&
                    !base_lists(r->base.rejects, r->base.n_rejects, f->path)) {
             tell(r, FMT_RECOVER_DAMAGED, f->path, f->reason);

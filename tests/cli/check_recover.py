@@ -379,6 +379,18 @@ def test_lost_records_of_the_quarantine_are_said_to_be(tmp):
     assert b"0 no row is lost" in tool("recover", "--help")[0]
 
 
+def test_a_copy_in_the_quarantine_is_taken_once(tmp):
+    ds = dataset(tmp)
+    [q] = files(ds, "quarantine/")
+    want = tool("rejects", ds)[0]
+    shutil.copy(os.path.join(ds, q), os.path.join(ds, q + ".bak"))
+    shutil.copy(os.path.join(ds, q), os.path.join(ds, "quarantine", "0.shard"))
+    damage(ds, files(ds, "roots/")[0])
+    r = recover(ds, 4)
+    assert not r["rejects_lost"] and tool("rejects", ds)[0] == want, r
+    assert [d["file"] for d in r["left_out"]] == [q, q + ".bak"], r["left_out"]
+
+
 def test_an_older_root(tmp):
     """The newest root is damaged, the one before is not: rows of both are there."""
     ds = dataset(tmp)
