@@ -107,7 +107,8 @@ cli_print_json(json_t *obj)
     json_decref(obj);
     if (r >= 0)
         return CLI_OK;
-    cli_message("%s", obj ? err.text : "JSON output: no memory");
+    if (r != -EPIPE)
+        cli_message("%s", obj ? err.text : "JSON output: no memory");
     return CLI_FAILED;
 }
 
@@ -509,8 +510,10 @@ close_stdout(int status)
     e = errno;
     if (!failed)
         return status;
+    if (e == 0 && status == CLI_FAILED)
+        return status; /* it failed earlier, and whoever saw that has said so, or it was EPIPE */
     if (e != EPIPE)
-        cli_message("cannot write to standard output: %s", strerror(e ? e : EIO));
+        cli_message("cannot write to standard output%s%s", e ? ": " : "", e ? strerror(e) : "");
     return status ? status : CLI_FAILED;
 }
 

@@ -151,6 +151,7 @@ def test_a_full_disk_behind_standard_output(tmp):
                                stderr=subprocess.PIPE, timeout=60)
         if args != ["rejects"]:  # there are none
             assert p.returncode == 1 and b"space" in p.stderr, (args, p.returncode, p.stderr)
+            assert p.stderr.count(b"annot write") + p.stderr.count(b"writing") == 1, (args, p.stderr)
 
 
 def test_verify(tmp):

@@ -540,6 +540,13 @@ def test_closed_and_full_outputs(tmp):
                        stdout=subprocess.PIPE)
     assert len(p.stdout.splitlines()) == 1
     assert open(os.path.join(tmp, "err")).read() == ""
+    # Nor is there a message where the broken pipe comes as an error.
+    for args in (["cat", ds], ["get", ds, "0"], ["info", ds], ["info", ds, "--json"]):
+        r, w = os.pipe()
+        os.close(r)
+        p = subprocess.run([TOOL, *args], stdout=w, stderr=subprocess.PIPE, restore_signals=False)
+        os.close(w)
+        assert p.returncode == 1 and p.stderr == b"", p
     with open("/dev/full", "wb") as full:
         p = subprocess.run([TOOL, "cat", ds], stdout=full, stderr=subprocess.PIPE)
     assert p.returncode == 1 and b"No space" in p.stderr, p
