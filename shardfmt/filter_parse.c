@@ -667,7 +667,7 @@ put_pattern(struct parser *p, const struct literal *l, struct filter_text *ret)
         uint8_t pair[2] = {FILTER_LIKE_BYTE, l->text[i]};
 
         if (pair[1] == '\\') {
-            if (++i == l->len || strchr("\\%_", l->text[i]) == NULL)
+            if (++i == l->len || memchr("\\%_", l->text[i], 3) == NULL)
                 return FAIL_AT(p, l->at, "in a pattern \\ stands before \\, %% or _ only");
             pair[1] = l->text[i];
         } else if (pair[1] == '%' || pair[1] == '_') {

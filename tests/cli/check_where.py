@@ -203,7 +203,8 @@ def test_mistakes_are_wrong_usage(tmp):
     lines = said.decode().split("\n")
     assert out == b"" and "no column yeer" in lines[0], said
     assert lines[2].index("^") == lines[1].index("yeer"), said
-    for expr in ("year = 'x'", "name > 5", "(", "year = ", "ids = 3", "year = 1 1", "x = NULL", ""):
+    for expr in ("year = 'x'", "name > 5", "(", "year = ", "ids = 3", "year = 1 1", "x = NULL", "",
+                 "name LIKE x'5c'", "name LIKE x'5c00'"):
         out, said = tool("cat", ds, "--where", expr, "--json", status=2)
         assert "where" in json.loads(out)["error"], (expr, out)
     tool("cat", ds, "--where", "(" * 5000 + "x", status=2)
