@@ -117,6 +117,11 @@ def test_memory_does_not_grow_with_the_value(tmp):
     out, rss = run_measured("get", ds, "0", "--raw", "content")
     assert hashlib.sha256(out).digest() == digest
     assert rss < 64 * MB, rss
+    _, err = tool("get", ds, "0", status=1)  # it is one page, and no stream
+    assert b"--raw COLUMN" in err and tool("get", ds, "0", "--columns", "size")[0] == b'{"size":%d}\n' % (24 * 16 * MB)
+    info = tool_json("info", ds, "--encodings")
+    stored = sum(s["bytes"] for c in info["columns"] for s in c["stored"])
+    assert 0.999 * info["bytes"] < stored < info["bytes"], (stored, info["bytes"])
     _, rss = run_measured("verify", ds)
     assert rss < 128 * MB, rss
     out, rss = run_measured("export", ds, "-o", os.path.join(tmp, "out.jsonl"))

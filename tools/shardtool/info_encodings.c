@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "lib/endian.h"
 #include "lib/fail.h"
 #include "shardfmt/decode.h"
 #include "shardfmt/open.h"
@@ -24,6 +25,29 @@ page_encoding(const struct fmt_page_in *p)
                                            : p->streams[FMT_ROLE_VALUES].encoding;
 }
 
+/* The pieces of the page's out-of-line values. */
+static int
+add_pieces(const struct fmt_footer *f, uint32_t group, const struct fmt_page_in *in,
+           struct info_pages *sum, struct shard_error *err)
+{
+    const struct fmt_stream_in *s = &in->streams[FMT_ROLE_OVERFLOW];
+    const struct fmt_page *pieces = f->pieces + f->piece_first[group];
+    const uint32_t n = f->piece_first[group + 1] - f->piece_first[group];
+
+    for (uint32_t at = 0; s->data && at + FMT_OVERFLOW_ENTRY <= s->len; at += FMT_OVERFLOW_ENTRY) {
+        const uint32_t first = base_load_le32(s->data + at + 4);
+        const uint32_t count = base_load_le32(s->data + at + 16);
+
+        if (first > n || count > n - first)
+            return base_fail(err, SHARD_ECORRUPT, "piece %" PRIu32 " of %" PRIu32, first, n);
+        for (uint32_t i = first; i < first + count; i++) {
+            sum->encoded += pieces[i].raw_len;
+            sum->stored += pieces[i].stored_len;
+        }
+    }
+    return 0;
+}
+
 struct reading {
     const struct fmt_footer *f;
     struct fmt_file file;
@@ -32,7 +56,7 @@ struct reading {
 };
 
 static int
-add_page(struct reading *rd, uint32_t column, const struct fmt_page *p,
+add_page(struct reading *rd, uint32_t group, uint32_t column, const struct fmt_page *p,
          struct info_encodings *to, struct shard_error *err)
 {
     struct fmt_page_in in;
@@ -55,7 +79,7 @@ add_page(struct reading *rd, uint32_t column, const struct fmt_page *p,
     sum->raw += p->data_len;
     sum->encoded += p->raw_len;
     sum->stored += p->stored_len;
-    return 0;
+    return add_pieces(rd->f, group, &in, sum, err);
 }
 
 int
@@ -71,7 +95,7 @@ info_encodings_add(struct info_encodings *columns, const struct fmt_footer *f, i
         const uint32_t c = (uint32_t)(i % f->n_columns);
 
         for (uint32_t p = f->chunk_first[i]; p < f->chunk_first[i + 1] && r == 0; p++) {
-            r = add_page(&rd, c, &f->pages[p], &columns[c], err);
+            r = add_page(&rd, (uint32_t)(i / f->n_columns), c, &f->pages[p], &columns[c], err);
             if (r < 0)
                 r = base_fail_in(err, r, "%s: row group %" PRIu64 ", column %s, page %" PRIu32,
                                  path, i / f->n_columns, f->schema.fields[c].name,

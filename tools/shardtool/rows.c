@@ -328,6 +328,16 @@ take_rows(const struct rows *rows)
     return (size_t)BASE_MAX(BASE_MIN(n, TAKE_ROWS), 1);
 }
 
+/* Rows with values of more than the taker's memory holds: what to do about it. */
+static int
+fail_budget(struct shard_error *err)
+{
+    const struct shard_error e = *err;
+
+    return base_say(err, SHARD_EBUDGET, "%s; here it is a fixed one: --raw COLUMN gives one value of "
+                    "any size, --columns leaves columns out", e.text);
+}
+
 /* The rows whose numbers rows->o->numbers gives. */
 static int
 print_taken(struct rows *rows, struct shard_error *err)
@@ -346,6 +356,8 @@ print_taken(struct rows *rows, struct shard_error *err)
         if (n <= 0)
             break;
         r = shard_taker_take(rows->taker, numbers, (uint64_t)n, rows->cols, rows->n_cols, err);
+        if (r == SHARD_EBUDGET)
+            r = fail_budget(err);
         for (uint32_t c = 0; r == 0 && c < rows->n_cols; c++)
             rows->arrays[c] = *shard_taker_array(rows->taker, c);
         if (r == 0)
