@@ -120,8 +120,9 @@ shard_value_open(struct shard_dataset *ds, uint64_t row, uint32_t col,
     int r;
 
     if (row >= shard_dataset_n_rows(ds))
-        return base_fail(err, -EINVAL, "%s: row %" PRIu64 " of %" PRIu64, ds->path, row,
-                         shard_dataset_n_rows(ds));
+        return base_say(err, -EINVAL,
+                        "%s has no row %" PRIu64 ": its %" PRIu64 " rows are counted from 0",
+                        ds->path, row, shard_dataset_n_rows(ds));
     if (col >= s->n_fields || (s->fields[col].type != SHARD_TYPE_STRING &&
                                s->fields[col].type != SHARD_TYPE_BINARY))
         return base_fail(err, -EINVAL, "%s: column %" PRIu32 " is not of strings or bytes",

@@ -56,9 +56,18 @@ def test_what_is_wrong_is_said(tmp):
     assert b"none" in err
 
 
+def test_a_line_is_read_to_its_end(tmp):
+    ds, _ = make(tmp, 50)
+    _, err = tool("get", ds, "-", stdin=b"1\n2\0 3\n", status=1)
+    assert b"line 2" in err and b"zero byte" in err, err
+
+
 def test_raw_is_of_one_row_and_of_bytes(tmp):
     ds, _ = make(tmp, 50)
+    _, err = tool("get", ds, "50", "--raw", "t", status=1)
+    assert err == tool("get", ds, "50", status=1)[1] and b"has no row 50" in err, err
     for args, word in ((["0,1", "--raw", "t"], "one row"), (["0", "--raw", "q"], "'q'"),
+                       (["0", "--raw", "t", "--columns", "i"], "exclude"), (["0", "--columns", "i", "--raw", "t"], "exclude"),
                        (["0", "--raw", "i"], "column i is not of strings or bytes")):
         out, err = tool("get", ds, *args, status=2)
         assert out == b"" and word in err.decode(), (args, out, err)

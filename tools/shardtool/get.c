@@ -79,6 +79,9 @@ read_line(struct numbers *n, struct shard_error *err)
         if (len < 0)
             return ferror(stdin) || errno ? base_fail(err, -errno, "reading standard input") : 0;
         n->n_lines++;
+        if (memchr(n->line, '\0', (size_t)len))
+            return base_say(err, SHARD_EPARSE, "standard input, line %" PRIu64
+                            ": a zero byte in it", n->n_lines);
         while (len > 0 && strchr(" \t\r\n", n->line[len - 1]))
             n->line[--len] = '\0';
         n->text = n->line + strspn(n->line, " \t");
@@ -160,15 +163,16 @@ cmd_get(int argc, char **argv)
     struct rows_opts o = {.limit = UINT64_MAX, .form = ROWS_JSONL};
     struct shard_error err;
     struct numbers n = {0};
+    const char *raw = NULL;
     struct cli_args a;
-    bool raw = false;
     int id, word = 0, status;
 
     cli_args_init(&a, &usage, argc, argv);
     while ((id = cli_args_next(&a)) > 0) {
-        if (id == OPT_COLUMNS || id == OPT_RAW) {
-            raw = id == OPT_RAW;
+        if (id == OPT_COLUMNS) {
             o.columns = a.value;
+        } else if (id == OPT_RAW) {
+            raw = a.value;
         } else {
             cli_arg_word(&a, ios, &word);
             o.io = (uint32_t)word; /* in the order of enum shard_io */
@@ -176,6 +180,8 @@ cmd_get(int argc, char **argv)
     }
     if (id < 0)
         return a.status;
+    if (raw && o.columns)
+        return cli_usage_error("--raw and --columns exclude each other");
     o.dataset = cli_args_take(&a);
     if (o.dataset == NULL || cli_args_left(&a) == 0)
         return cli_usage_error(o.dataset ? "which rows?" : "which dataset?");
@@ -187,7 +193,7 @@ cmd_get(int argc, char **argv)
     o.numbers = next_numbers;
     o.numbers_arg = &n;
     status = args_check(&n, &err) < 0 ? cli_usage_error("%s", err.text)
-             : raw                     ? rows_print_raw(&o, stdout)
+             : raw                     ? rows_print_raw(&o, raw, stdout)
                                        : rows_print(&o, stdout, "standard output");
     free(n.args);
     free(n.line);

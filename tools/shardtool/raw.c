@@ -27,10 +27,10 @@ raw_column(const struct shard_dataset *ds, const char *name, struct shard_error 
 
 /* The value of one row, whatever its size, as it is. */
 static int
-print_raw(const struct rows_opts *o, uint64_t row, FILE *out, struct shard_dataset *ds,
+print_raw(const char *column, uint64_t row, FILE *out, struct shard_dataset *ds,
           struct shard_error *err)
 {
-    const int64_t col = raw_column(ds, o->columns, err);
+    const int64_t col = raw_column(ds, column, err);
     uint8_t *buf = malloc(PART);
     struct shard_value *v = NULL;
     int64_t n = 0;
@@ -43,7 +43,7 @@ print_raw(const struct rows_opts *o, uint64_t row, FILE *out, struct shard_datas
     else
         r = shard_value_open(ds, row, (uint32_t)col, &v, err);
     if (r == 0 && shard_value_is_null(v))
-        r = base_fail(err, SHARD_ENOTFOUND, "row %" PRIu64 " is null in column %s", row, o->columns);
+        r = base_fail(err, SHARD_ENOTFOUND, "row %" PRIu64 " is null in column %s", row, column);
     while (r == 0 && (n = shard_value_read(v, buf, PART, err)) > 0) {
         if (fwrite(buf, 1, (size_t)n, out) != (size_t)n)
             r = base_fail(err, -errno, "writing standard output");
@@ -54,7 +54,7 @@ print_raw(const struct rows_opts *o, uint64_t row, FILE *out, struct shard_datas
 }
 
 int
-rows_print_raw(const struct rows_opts *o, FILE *out)
+rows_print_raw(const struct rows_opts *o, const char *column, FILE *out)
 {
     struct shard_dataset *ds = NULL;
     struct shard_error err = {0};
@@ -69,7 +69,7 @@ rows_print_raw(const struct rows_opts *o, FILE *out)
     if (r == 0 && n != 1)
         r = base_fail(&err, SHARD_EPARSE, "--raw prints the value of one row");
     if (r == 0)
-        r = print_raw(o, rows[0], out, ds, &err);
+        r = print_raw(column, rows[0], out, ds, &err);
     shard_dataset_close(ds);
     if (r == 0 && fflush(out) != 0)
         r = base_fail(&err, -errno, "writing standard output");

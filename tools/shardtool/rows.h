@@ -28,9 +28,8 @@ struct rows_opts {
 /* Write them to out. Returns an exit status; a message was printed where it is not CLI_OK. */
 int rows_print(const struct rows_opts *o, FILE *out, const char *out_name);
 
-/* The same of one row (by o->numbers) and one column of strings or bytes (o->columns), as the bytes that
- * they are. */
-int rows_print_raw(const struct rows_opts *o, FILE *out);
+/* The same of one row (by o->numbers) and one column of strings or bytes, as the bytes that they are. */
+int rows_print_raw(const struct rows_opts *o, const char *column, FILE *out);
 
 /* Options that these verbs share: ids of the table below 10 are taken. */
 enum { ROWS_OPT_LIMIT = 1, ROWS_OPT_COLUMNS, ROWS_OPT_SPLIT, ROWS_OPT_WHERE };
