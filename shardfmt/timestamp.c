@@ -125,7 +125,8 @@ bool
 fmt_timestamp_parse(const char *text, size_t len, enum shard_unit unit, int64_t *ret)
 {
     const char *p = text, *end = text + len;
-    int64_t clock = 0, fraction = 0, zone = 0, seconds;
+    int64_t clock = 0, fraction = 0, zone = 0;
+    __int128 v; /* the first second may begin before what 64 bits hold */
     int y, m, d;
 
     if (!take_digits(&p, end, 4, &y) || !take(&p, end, '-') || !take_digits(&p, end, 2, &m) ||
@@ -137,9 +138,9 @@ fmt_timestamp_parse(const char *text, size_t len, enum shard_unit unit, int64_t 
                     !take_fraction(&p, end, digits_of[unit], &fraction) ||
                     !take_zone(&p, end, &zone)))
         return false;
-    seconds = days_of(y, m, d) * DAY + clock - zone;
-    return p == end && !__builtin_mul_overflow(seconds, per_second[unit], ret) &&
-           !__builtin_add_overflow(*ret, fraction, ret);
+    v = (__int128)(days_of(y, m, d) * DAY + clock - zone) * per_second[unit] + fraction;
+    *ret = (int64_t)v;
+    return p == end && v == *ret;
 }
 
 size_t

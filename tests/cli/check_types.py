@@ -53,6 +53,16 @@ def test_timestamps(tmp):
     assert open(out).read() == "t\n2026-01-01T00:00:00Z\n1970-01-01T00:25:00Z\n", open(out).read()
 
 
+def test_all_of_a_timestamp_can_be_read_back(tmp):
+    ends = ["1677-09-21T00:12:43.145224192Z", "2262-04-11T23:47:16.854775807Z"]
+    ds = os.path.join(tmp, "ds")
+    r = ingest(ds, "--schema", "t:timestamp[ns]", "--max-bad", "100%", lines(tmp, [{"t": t} for t in (
+        ends[0], -2**63, ends[0].replace("192Z", "191Z"), ends[1], 2**63 - 1, ends[1].replace("807Z", "808Z"))]), status=3)
+    assert r["rejected"] == 2, r
+    assert [x["t"] for x in json_lines(tool("cat", ds)[0])] == [ends[0]] * 2 + [ends[1]] * 2
+    assert len(json_lines(tool("cat", ds, "--where", "t = '%s'" % ends[0])[0])) == 2
+
+
 def half(x):
     return struct.unpack("<e", struct.pack("<e", x))[0]
 
