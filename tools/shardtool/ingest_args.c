@@ -231,6 +231,9 @@ arg_rename(struct cli_args *a, struct ingest_args *in)
 }
 
 /* Names of splits become parts of file names. */
+#define SPLIT_NAMES                                                                                \
+    "; a name has up to 64 letters A to Z and a to z, digits, _, - and dots, but for the first"
+
 static bool
 split_name_ok(const char *name, size_t len)
 {
@@ -248,7 +251,7 @@ add_split(struct cli_args *a, struct ingest_args *in, const char *part, size_t l
     char number[64];
 
     if (eq == NULL || !split_name_ok(part, name_len)) {
-        cli_arg_bad(a, "'%.*s' is not of the form NAME=SHARE", (int)len, part);
+        cli_arg_bad(a, "'%.*s' is not of the form NAME=SHARE" SPLIT_NAMES, (int)len, part);
         return false;
     }
     snprintf(number, sizeof(number), "%.*s", (int)(len - name_len - 1), eq + 1);
@@ -464,7 +467,7 @@ take_option(struct cli_args *a, struct ingest_args *in, int id)
     case OPT_SPLIT_NAME:
         o->split_name = a->value;
         if (!split_name_ok(a->value, strlen(a->value)))
-            cli_arg_bad(a, "'%s' is no name for a split", a->value);
+            cli_arg_bad(a, "'%s' is no name for a split" SPLIT_NAMES, a->value);
         break;
     case OPT_SPLIT_KEY: strings_split(a, &in->split_key); break;
     case OPT_DEDUP: case OPT_ON_BAD: arg_choice(a, o); break;
