@@ -117,98 +117,37 @@ packed_size(size_t n, unsigned w)
 
 /* --------------------------------------------------------------------------------- encoding */
 
-#define MIN_MAX(T)                                                                                 \
-    do {                                                                                           \
-        const T *v = values;                                                                       \
-        T lo = v[0], hi = v[0];                                                                    \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            lo = v[i] < lo ? v[i] : lo;                                                            \
-            hi = v[i] > hi ? v[i] : hi;                                                            \
-        }                                                                                          \
-        r.lo = (uint64_t)lo;                                                                       \
-        r.hi = (uint64_t)hi;                                                                       \
-    } while (0)
-
-struct range {
-    uint64_t lo, hi; /* extended to 64 bits, with their sign where they have one */
-};
-
-/* The smallest and the largest of n > 0 values. */
-static struct range
-block_range(const void *values, size_t size, bool is_signed, size_t n)
-{
-    struct range r;
-
-    switch (size * 2 + is_signed) {
-    case 2:
-        MIN_MAX(uint8_t);
-        break;
-    case 3:
-        MIN_MAX(int8_t);
-        break;
-    case 4:
-        MIN_MAX(uint16_t);
-        break;
-    case 5:
-        MIN_MAX(int16_t);
-        break;
-    case 8:
-        MIN_MAX(uint32_t);
-        break;
-    case 9:
-        MIN_MAX(int32_t);
-        break;
-    case 16:
-        MIN_MAX(uint64_t);
-        break;
-    default:
-        MIN_MAX(int64_t);
-        break;
-    }
-    return r;
-}
-
 static unsigned
-range_width(struct range r)
+range_width(struct fmt_range r)
 {
     return r.hi == r.lo ? 0 : 64 - (unsigned)__builtin_clzll(r.hi - r.lo);
 }
 
-static bool
-less(uint64_t a, uint64_t b, bool is_signed)
-{
-    return is_signed ? (int64_t)a < (int64_t)b : a < b;
-}
-
 size_t
-fmt_for_measure(const void *values, size_t size, bool is_signed, size_t n, uint64_t *ret_lo,
-                uint64_t *ret_hi)
+fmt_for_measure(const void *values, size_t size, bool is_signed, size_t n,
+                struct fmt_range *ret_range)
 {
     const uint8_t *v = values;
-    struct range all = {0, 0};
+    struct fmt_range all = {0, 0};
     size_t len = 0;
 
     for (size_t i = 0; i < n; i += FMT_FOR_BLOCK) {
         const size_t k = BASE_MIN(n - i, FMT_FOR_BLOCK);
-        const struct range r = block_range(v + i * size, size, is_signed, k);
+        const struct fmt_range r = fmt_range_of(v + i * size, size, is_signed, k);
 
-        if (i == 0 || less(r.lo, all.lo, is_signed))
-            all.lo = r.lo;
-        if (i == 0 || less(all.hi, r.hi, is_signed))
-            all.hi = r.hi;
+        all = i == 0 ? r : fmt_range_join(all, r, is_signed);
         len += 1 + size + packed_size(k, range_width(r));
     }
-    *ret_lo = all.lo;
-    *ret_hi = all.hi;
+    *ret_range = all;
     return len;
 }
 
 size_t
 fmt_for_size(const void *values, size_t size, bool is_signed, size_t n)
 {
-    uint64_t lo, hi;
+    struct fmt_range range;
 
-    return fmt_for_measure(values, size, is_signed, n, &lo, &hi);
+    return fmt_for_measure(values, size, is_signed, n, &range);
 }
 
 #define SUBTRACT(T, U)                                                                             \
@@ -260,16 +199,28 @@ block_encode(const void *values, size_t size, size_t n, uint64_t base, unsigned 
         pack_tail(tmp.u64, n, w, dst);
 }
 
-void
+static size_t
+block_count(size_t n)
+{
+    return (n + FMT_FOR_BLOCK - 1) / FMT_FOR_BLOCK;
+}
+
+size_t
+fmt_for_bound(size_t size, size_t n)
+{
+    return block_count(n) * (1 + size) + n * size;
+}
+
+size_t
 fmt_for_encode(const void *values, size_t size, bool is_signed, size_t n, uint8_t *dst)
 {
-    const size_t n_blocks = (n + FMT_FOR_BLOCK - 1) / FMT_FOR_BLOCK;
+    const size_t n_blocks = block_count(n);
     const uint8_t *v = values;
     uint8_t *out = dst + n_blocks * (1 + size);
 
     for (size_t b = 0; b < n_blocks; b++) {
         const size_t i = b * FMT_FOR_BLOCK, k = BASE_MIN(n - i, FMT_FOR_BLOCK);
-        const struct range r = block_range(v + i * size, size, is_signed, k);
+        const struct fmt_range r = fmt_range_of(v + i * size, size, is_signed, k);
         const unsigned w = range_width(r);
 
         dst[b] = (uint8_t)w;
@@ -277,6 +228,7 @@ fmt_for_encode(const void *values, size_t size, bool is_signed, size_t n, uint8_
         block_encode(v + i * size, size, k, r.lo, w, out);
         out += packed_size(k, w);
     }
+    return (size_t)(out - dst);
 }
 
 /* --------------------------------------------------------------------------------- decoding */
@@ -334,7 +286,7 @@ int
 fmt_for_open(struct fmt_for_reader *r, const uint8_t *src, size_t len, size_t size, size_t n,
              struct shard_error *err)
 {
-    const size_t n_blocks = (n + FMT_FOR_BLOCK - 1) / FMT_FOR_BLOCK;
+    const size_t n_blocks = block_count(n);
 
     if (n_blocks > len / (1 + size) || (n == 0 && len))
         return base_fail(err, SHARD_ECORRUPT, "%zu packed blocks in %zu bytes", n_blocks, len);

@@ -14,17 +14,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shardfmt/range.h"
 #include "shardline/status.h"
 
 #define FMT_FOR_BLOCK 1024u
 
 /* Bytes that n values of size 1, 2, 4 or 8 bytes take. is_signed decides what the smallest is. */
 size_t fmt_for_size(const void *values, size_t size, bool is_signed, size_t n);
-/* The same, and the smallest and largest of all values, extended to 64 bits (0 where n is 0). */
-size_t fmt_for_measure(const void *values, size_t size, bool is_signed, size_t n, uint64_t *ret_lo,
-                       uint64_t *ret_hi);
-/* Encode into dst, which has fmt_for_size() bytes. */
-void fmt_for_encode(const void *values, size_t size, bool is_signed, size_t n, uint8_t *dst);
+/* The same, and the range of all values (0 where n is 0). */
+size_t fmt_for_measure(const void *values, size_t size, bool is_signed, size_t n,
+                       struct fmt_range *ret_range);
+/* The most that n values of size bytes may take. */
+size_t fmt_for_bound(size_t size, size_t n);
+/* Encode into dst, which has room for fmt_for_bound() bytes. Returns how many it took, which is
+ * fmt_for_size(). */
+size_t fmt_for_encode(const void *values, size_t size, bool is_signed, size_t n, uint8_t *dst);
 
 /* Decoding block by block from untrusted bytes. */
 struct fmt_for_reader {

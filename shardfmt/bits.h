@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/endian.h"
+
 static inline size_t
 fmt_bits_bytes(uint64_t n)
 {
@@ -17,6 +19,27 @@ static inline bool
 fmt_bits_get(const uint8_t *bits, uint64_t i)
 {
     return bits[i >> 3] >> (i & 7) & 1;
+}
+
+/* Bits [from, from + n), n <= 64, in the low bits of a word; reads no byte behind the last one needed. For
+ * loops over ones: for (w = ...; w; w &= w - 1), the lowest being __builtin_ctzll(w). */
+static inline uint64_t
+fmt_bits_word(const uint8_t *bits, uint64_t from, uint64_t n)
+{
+    const unsigned shift = from & 7;
+    const uint64_t len = (shift + n + 7) / 8;
+    uint64_t v = 0;
+
+    bits += from >> 3;
+    if (len >= 8)
+        v = base_load_le64(bits);
+    else
+        for (uint64_t i = 0; i < len; i++)
+            v |= (uint64_t)bits[i] << 8 * i;
+    v >>= shift;
+    if (len > 8)
+        v |= (uint64_t)bits[8] << (64 - shift);
+    return n < 64 ? v & ((UINT64_C(1) << n) - 1) : v;
 }
 
 /* Whether the bits of the last byte behind bit n - 1 are zero. */

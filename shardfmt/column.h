@@ -6,6 +6,7 @@
 #define FMT_COLUMN_H
 
 #include "lib/buf.h"
+#include "shardfmt/bits.h"
 #include "shardfmt/schema.h"
 
 struct fmt_column {
@@ -75,6 +76,15 @@ static inline bool
 fmt_array_is_null(const struct shard_array *a, uint64_t row)
 {
     return a->validity && !(a->validity[row >> 3] >> (row & 7) & 1);
+}
+
+/* Which of rows [row, row + 64) there are and not null: the bits of a word, for loops over them. */
+static inline uint64_t
+fmt_array_valid_word(const struct shard_array *a, uint64_t row)
+{
+    const uint64_t n = a->n_rows - row < 64 ? a->n_rows - row : 64;
+
+    return a->validity ? fmt_bits_word(a->validity, row, n) : UINT64_MAX >> (64 - n);
 }
 
 #endif

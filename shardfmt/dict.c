@@ -104,33 +104,54 @@ row_len(const struct shard_array *a, uint64_t row)
     return (size_t)(a->offsets[row + 1] - a->offsets[row]);
 }
 
+/* What looking up strings needs, in registers rather than behind pointers. */
+struct strings {
+    const struct shard_array *a;
+    uint32_t *table, *rows; /* rows: of the entries, as hashes */
+    uint64_t *hashes, mask, n_bytes, max_bytes;
+    uint32_t n, max;
+};
+
 /* The entry that holds row's string, or a new one; -1 where that would be one too many. */
-static int64_t
-dict_string(struct fmt_dict *d, const struct shard_array *a, uint64_t row, uint64_t mask,
-            uint32_t max, uint64_t max_bytes)
+static inline int64_t
+strings_find(struct strings *s, uint64_t row)
 {
-    const uint8_t *values = a->values, *s = values + a->offsets[row];
-    const uint32_t *rows = (const uint32_t *)(const void *)d->rows.data;
-    const uint64_t *hashes = (const uint64_t *)(const void *)d->hashes.data;
-    uint32_t *table = (uint32_t *)(void *)d->table.data;
-    const size_t len = row_len(a, row);
-    const uint64_t hash = base_hash64(s, len, 0);
+    const uint8_t *values = s->a->values, *p = values + s->a->offsets[row];
+    const size_t len = row_len(s->a, row);
+    const uint64_t hash = base_hash64(p, len, 0);
     uint64_t slot = hash;
+    uint32_t e;
 
-    for (; table[slot & mask]; slot++) {
-        const uint32_t e = table[slot & mask] - 1;
+    for (; (e = s->table[slot & s->mask]) != 0; slot++) {
+        const uint32_t first = s->rows[e - 1];
 
-        if (hashes[e] == hash && row_len(a, rows[e]) == len &&
-            memcmp(values + a->offsets[rows[e]], s, len) == 0)
-            return e;
+        if (s->hashes[e - 1] == hash && row_len(s->a, first) == len &&
+            memcmp(values + s->a->offsets[first], p, len) == 0)
+            return e - 1;
     }
-    if (d->n == max || len > max_bytes - d->n_bytes)
+    if (s->n == s->max || len > s->max_bytes - s->n_bytes)
         return -1;
-    base_buf_put(&d->rows, &(const uint32_t){(uint32_t)row}, sizeof(uint32_t));
-    base_buf_put(&d->hashes, &hash, sizeof(hash));
-    d->n_bytes += len;
-    table[slot & mask] = ++d->n;
-    return d->n - 1;
+    s->rows[s->n] = (uint32_t)row;
+    s->hashes[s->n] = hash;
+    s->n_bytes += len;
+    s->table[slot & s->mask] = ++s->n;
+    return s->n - 1;
+}
+
+/* Which of 64 rows from row on, each stride-th, but n at most, are not null. */
+static uint64_t
+valid_word(const struct shard_array *a, uint64_t row, size_t stride, size_t n)
+{
+    uint64_t w = 0;
+
+    n = BASE_MIN(n, 64);
+    if (a->validity == NULL)
+        return UINT64_MAX >> (64 - n);
+    if (stride == 1)
+        return fmt_bits_word(a->validity, row, n);
+    for (size_t i = 0; i < n; i++)
+        w |= (uint64_t)fmt_bits_get(a->validity, row + i * stride) << i;
+    return w;
 }
 
 int
@@ -138,6 +159,7 @@ fmt_dict_strings(struct fmt_dict *d, const struct shard_array *a, uint64_t row0,
                  size_t stride, uint32_t max, uint64_t max_bytes)
 {
     const int64_t mask = dict_begin(d, n, max);
+    struct strings s;
     uint32_t *codes;
     int64_t code;
     size_t n_codes = 0;
@@ -145,17 +167,27 @@ fmt_dict_strings(struct fmt_dict *d, const struct shard_array *a, uint64_t row0,
     if (mask < 0 || base_buf_reserve(&d->rows, (size_t)max * sizeof(uint32_t)) < 0 ||
         base_buf_reserve(&d->hashes, (size_t)max * sizeof(uint64_t)) < 0)
         return -ENOMEM;
+    s = (struct strings){.a = a,
+                         .table = (uint32_t *)(void *)d->table.data,
+                         .rows = (uint32_t *)(void *)d->rows.data,
+                         .hashes = (uint64_t *)(void *)d->hashes.data,
+                         .mask = (uint64_t)mask,
+                         .max_bytes = max_bytes,
+                         .max = max};
     codes = (uint32_t *)(void *)d->codes.data;
-    for (size_t i = 0; i < n; i++) {
-        const uint64_t row = row0 + i * stride;
+    for (size_t i = 0; i < n; i += 64) {
+        uint64_t w = valid_word(a, row0 + i * stride, stride, n - i);
 
-        if (fmt_array_is_null(a, row))
-            continue;
-        code = dict_string(d, a, row, (uint64_t)mask, max, max_bytes);
-        if (code < 0)
-            return 0;
-        codes[n_codes++] = (uint32_t)code;
+        for (; w; w &= w - 1) {
+            code = strings_find(&s, row0 + (i + (size_t)__builtin_ctzll(w)) * stride);
+            if (code < 0)
+                return 0;
+            codes[n_codes++] = (uint32_t)code;
+        }
     }
+    d->n = s.n;
+    d->n_bytes = s.n_bytes;
+    d->rows.len = s.n * sizeof(uint32_t);
     d->codes.len = n_codes * sizeof(*codes);
     return 1;
 }

@@ -17,10 +17,9 @@
 #define DICT_ENTRIES_MAX 65536u
 
 void
-fmt_encoder_init(struct fmt_encoder *e, const struct fmt_encode_opts *opts,
-                 struct base_codec *codec)
+fmt_encoder_init(struct fmt_encoder *e, const struct fmt_encode_opts *opts)
 {
-    *e = (struct fmt_encoder){.opts = opts, .codec = codec, .encoding = FMT_ENC_AUTO};
+    *e = (struct fmt_encoder){.opts = opts, .encoding = FMT_ENC_AUTO};
 }
 
 void
@@ -35,7 +34,6 @@ fmt_encoder_done(struct fmt_encoder *e)
     base_buf_done(&e->dict_lengths);
     base_buf_done(&e->dict_bytes);
     base_buf_done(&e->sample);
-    base_buf_done(&e->trial);
     base_buf_done(&e->packed);
     base_buf_done(&e->deltas);
     fmt_ints_scratch_done(&e->scratch);
@@ -402,24 +400,39 @@ row_len(const struct shard_array *a, uint64_t row)
     return (size_t)(a->offsets[row + 1] - a->offsets[row]);
 }
 
-/* Lengths of the rows, 0 where the value stands out of line, as the stream of that role. */
+/* Lengths of the rows that are not null, 0 where the value stands out of line, as the stream of that
+ * role. */
 static int
 take_lengths(struct fmt_encoder *e, enum fmt_role role, const struct shard_array *a, uint64_t row0,
              uint32_t n, uint32_t present, const struct fmt_overflow *over, uint32_t n_over)
 {
-    const uint32_t *squeezed;
-    uint32_t *len;
+    const int32_t *ends = a->offsets + row0;
+    uint32_t *len, k = 0;
 
     base_buf_reset(&e->lengths);
-    if (base_buf_reserve(&e->lengths, (size_t)n * sizeof(*len)) < 0)
+    if (base_buf_reserve(&e->lengths, (size_t)present * sizeof(*len)) < 0)
         return -ENOMEM;
     len = (uint32_t *)(void *)e->lengths.data;
-    for (uint32_t i = 0; i < n; i++)
-        len[i] = (uint32_t)(a->offsets[row0 + i + 1] - a->offsets[row0 + i]);
-    for (uint32_t i = 0; i < n_over; i++)
-        len[over[i].row - row0] = 0;
-    squeezed = take_present(e, a, len, sizeof(*len), row0, n, present);
-    return squeezed ? put_u32s(e, role, squeezed, present) : -ENOMEM;
+    if (present == n) {
+        for (uint32_t i = 0; i < n; i++)
+            len[i] = (uint32_t)(ends[i + 1] - ends[i]);
+    } else {
+        for (uint32_t i = 0; i < n; i += 64) {
+            uint64_t w = fmt_bits_word(a->validity, row0 + i, BASE_MIN(n - i, 64));
+
+            for (; w; w &= w - 1) {
+                const uint32_t row = i + (uint32_t)__builtin_ctzll(w);
+
+                len[k++] = (uint32_t)(ends[row + 1] - ends[row]);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < n_over; i++) {
+        const uint64_t before = over[i].row - row0;
+
+        len[present == n ? before : fmt_bits_count(a->validity, row0, before)] = 0;
+    }
+    return put_u32s(e, role, len, present);
 }
 
 /* The elements of size bytes of the rows, those of out-of-line rows left out: in place, or copied
@@ -472,23 +485,25 @@ dict_collect(struct fmt_encoder *e, const struct shard_array *a)
     return 0;
 }
 
-/* Build e->dict over the rows, if a sample of them repeats. 1: built. */
+/* Build e->dict over the rows, if it may pay, going by a sample where they are many. 1: built. */
 static int
-dict_try_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n)
+dict_try_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t row0, uint32_t n,
+                 uint32_t present)
 {
     const uint64_t n_bytes = (uint64_t)(a->offsets[row0 + n] - a->offsets[row0]);
-    const uint32_t k = BASE_MIN(n, DICT_SAMPLE);
-    int r;
+    const uint32_t most = DICT_SAMPLE - DICT_SAMPLE / 10;
+    int r = 1;
 
-    if (n < 2 || n_bytes == 0)
+    if (present < 2 || n_bytes == 0)
         return 0;
     if (e->encoding == FMT_ENC_DICT)
-        return fmt_dict_strings(&e->dict, a, row0, n, 1, BASE_MIN(n, DICT_ENTRIES_MAX), n_bytes);
-    r = fmt_dict_strings(&e->dict, a, row0, k, n / k, k - k / 10, n_bytes);
-    if (r <= 0)
-        return r;
-    return fmt_dict_strings(&e->dict, a, row0, n, 1, BASE_MIN(n / 2, DICT_ENTRIES_MAX),
-                            n_bytes / 2);
+        return fmt_dict_strings(&e->dict, a, row0, n, 1, BASE_MIN(present, DICT_ENTRIES_MAX),
+                                n_bytes);
+    if (present > DICT_SAMPLE)
+        r = fmt_dict_strings(&e->dict, a, row0, DICT_SAMPLE, n / DICT_SAMPLE, most, n_bytes);
+    return r <= 0 ? r
+                  : fmt_dict_strings(&e->dict, a, row0, n, 1,
+                                     BASE_MIN(present / 2, DICT_ENTRIES_MAX), n_bytes / 2);
 }
 
 /* 1 where the page went in as a dictionary, 0 where that does not pay. */
@@ -500,7 +515,7 @@ encode_string_dict(struct fmt_encoder *e, const struct shard_array *a, uint64_t 
     const size_t n_bytes = (size_t)(a->offsets[row0 + n] - a->offsets[row0]);
     struct fmt_plan codes;
     int64_t cost_plain, cost_dict;
-    int r = dict_try_strings(e, a, row0, n);
+    int r = dict_try_strings(e, a, row0, n, present);
 
     if (r <= 0)
         return r;

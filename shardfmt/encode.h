@@ -5,8 +5,8 @@
 #define FMT_ENCODE_H
 
 #include "lib/buf.h"
-#include "lib/codec.h"
 #include "shardfmt/dict.h"
+#include "shardfmt/estimate.h"
 #include "shardfmt/group.h"
 #include "shardfmt/ints.h"
 #include "shardfmt/layout.h"
@@ -29,7 +29,6 @@ struct fmt_stream_out {
 
 struct fmt_encoder {
     const struct fmt_encode_opts *opts;
-    struct base_codec *codec;
     uint8_t encoding;      /* asked for: FMT_ENC_*, or FMT_ENC_AUTO; the caller may change it */
     bool alternative;      /* the last page could have had plain values, which it has not */
     uint64_t plain_cost;   /* estimated bytes of it in the file then */
@@ -44,14 +43,13 @@ struct fmt_encoder {
     struct base_buf inlined;  /* values without those of out-of-line rows */
     struct base_buf inlined2; /* the same of indices */
     struct base_buf dict_lengths, dict_bytes;
-    struct base_buf sample, deltas, trial, packed; /* of choose.c */
+    struct base_buf sample, deltas, packed; /* of choose.c */
+    struct fmt_estimator estimator;
     struct fmt_ints_scratch scratch;
     struct fmt_dict dict;
 };
 
-/* codec may be NULL where opts->zstd_level is 0. */
-void fmt_encoder_init(struct fmt_encoder *e, const struct fmt_encode_opts *opts,
-                      struct base_codec *codec);
+void fmt_encoder_init(struct fmt_encoder *e, const struct fmt_encode_opts *opts);
 void fmt_encoder_done(struct fmt_encoder *e);
 /* Rows [row0, row0 + n), n > 0, of a into e->page. over: the n_over out-of-line rows among them.
  * Returns 0 or -ENOMEM. */

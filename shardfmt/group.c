@@ -71,15 +71,16 @@ fmt_encoding_fits(const struct shard_field *f, unsigned encoding)
     }
 }
 
-#define SMALL_PAGE  (256u << 10) /* raw bytes */
-#define SMALL_LEVEL 6
+#define SMALL_PAGE  (16u << 10) /* raw bytes */
+#define SMALL_LEVEL 1
+#define LARGE_TEXT  (128u << 10)
 
 /* What fmt_image_encode() works with. */
 struct imaging {
     struct fmt_image *im;
     const struct fmt_encode_opts *opts;
     struct fmt_encode_opts column; /* the same, with what is asked for the column at hand */
-    bool gains;                    /* text or floats, that is: see zstd_level() */
+    bool text;                     /* the column at hand is strings: see zstd_level() */
     struct base_codec *codec;
     const struct base_dict *dict; /* of the column at hand, or NULL */
     struct fmt_encoder encoder;
@@ -91,16 +92,18 @@ struct imaging {
     uint32_t *over_first;                    /* n_columns + 1: the column's part of overflow */
 };
 
-/* Where the level was left to us, small pages of text and floats get a higher one: it is there that it gains
- * most, 5 to 8% of the bytes, for twice zstd's time. Other numbers take three times as long and gain less. */
+/* Where the level was left to us it is that of the measurements in docs/performance.md: 3, but for
+ * small pages, of which level 1 makes as much in two thirds of the time, and much text. */
 static int
 zstd_level(const struct imaging *g, size_t raw_len)
 {
     const struct fmt_encode_opts *o = &g->column;
 
-    if (!o->zstd_adapt || !g->gains || raw_len > SMALL_PAGE || o->page_bytes)
+    if (!o->zstd_adapt)
         return o->zstd_level;
-    return BASE_MAX(o->zstd_level, SMALL_LEVEL);
+    if (raw_len <= SMALL_PAGE)
+        return SMALL_LEVEL;
+    return g->text && raw_len > LARGE_TEXT ? BASE_LEVEL_TEXT : o->zstd_level;
 }
 
 /* Append raw bytes to the image, compressed where that pays, and describe them in *p. */
@@ -405,8 +408,7 @@ put_chunk(struct imaging *g, const struct shard_array *a, uint32_t col)
     g->dict = g->opts->zdicts && !fmt_column_has_level(g->opts, col) ? g->opts->zdicts->of[col] : NULL;
     if (stats)
         fmt_stats_compute(a, stats);
-    g->gains = kind == FMT_KIND_BYTES || kind == FMT_KIND_STRINGS ||
-               (kind == FMT_KIND_NUMBER && t.number == FMT_NUMBER_FLOAT);
+    g->text = kind == FMT_KIND_BYTES || kind == FMT_KIND_STRINGS;
     g->encoder.used = 0;
     for (uint64_t row = 0; row < a->n_rows;) {
         const uint32_t n = page_rows(a, row, limit);
@@ -445,7 +447,7 @@ put_lengths(struct imaging *g, const struct shard_array *a, uint32_t col)
         return 0;
     take_column(g, col);
     g->encoder.encoding = FMT_ENC_AUTO; /* what is asked for holds for the values */
-    g->gains = false;
+    g->text = false;
     g->dict = NULL;
     r = fmt_lengths_of(a, &g->numbers, &lengths);
     if (r == 0)
@@ -598,7 +600,7 @@ fmt_image_encode(const struct fmt_schema *s, const struct shard_array *arrays,
 
     if (r < 0)
         return r;
-    fmt_encoder_init(&g.encoder, &g.column, codec);
+    fmt_encoder_init(&g.encoder, &g.column);
     g.im = image_new(s->n_fields, s->n_fields ? (uint32_t)arrays[0].n_rows : 0, !opts->plain_only);
     g.over_first = calloc((size_t)s->n_fields + 1, sizeof(*g.over_first));
     if (g.im == NULL || g.over_first == NULL) {

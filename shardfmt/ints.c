@@ -23,14 +23,14 @@ fmt_ints_scratch_done(struct fmt_ints_scratch *s)
 }
 
 size_t
-fmt_ints_narrowest(uint64_t lo, uint64_t hi, size_t size, bool is_signed)
+fmt_ints_narrowest(struct fmt_range r, size_t size, bool is_signed)
 {
     for (size_t k = 1; k < size; k++) {
         const unsigned bits = 8 * (unsigned)k;
 
-        if (is_signed ? (int64_t)lo >= -(INT64_C(1) << (bits - 1)) &&
-                            (int64_t)hi < INT64_C(1) << (bits - 1)
-                      : hi >> bits == 0)
+        if (is_signed ? (int64_t)r.lo >= -(INT64_C(1) << (bits - 1)) &&
+                            (int64_t)r.hi < INT64_C(1) << (bits - 1)
+                      : r.hi >> bits == 0)
             return k;
     }
     return size;
@@ -45,15 +45,16 @@ round_size(size_t k)
 
 /* Bytes per value that suffice. */
 static size_t
-stored_size(enum fmt_encoding enc, struct fmt_ints_kind kind, const void *values, size_t n)
+stored_size(struct fmt_ints_way way, struct fmt_ints_kind kind, const void *values, size_t n)
 {
-    uint64_t lo, hi;
-    size_t k;
+    const uint8_t enc = way.encoding;
+    size_t k = way.bytes;
 
     if (!kind.is_int || (enc != FMT_ENC_PLAIN && enc != FMT_ENC_RLE && enc != FMT_ENC_BSS))
         return kind.size;
-    (void)fmt_for_measure(values, kind.size, kind.is_signed, n, &lo, &hi);
-    k = fmt_ints_narrowest(lo, hi, kind.size, kind.is_signed);
+    if (k == 0)
+        k = fmt_ints_narrowest(fmt_range_of(values, kind.size, kind.is_signed, n), kind.size,
+                               kind.is_signed);
     return enc == FMT_ENC_BSS ? k : round_size(k);
 }
 
@@ -101,7 +102,7 @@ static int
 append_runs(struct base_buf *out, struct base_buf *run_values, size_t size, size_t stored,
             const void *values, size_t n)
 {
-    const size_t n_runs = fmt_rle_runs(values, size, n);
+    const size_t n_runs = fmt_rle_runs(values, size, n, n);
 
     base_buf_reset(run_values);
     if (base_buf_reserve(run_values, n_runs * size) < 0 ||
@@ -144,7 +145,7 @@ int
 fmt_ints_append(struct base_buf *out, struct fmt_ints_scratch *scratch, struct fmt_ints_way way,
                 struct fmt_ints_kind kind, const void *values, size_t n)
 {
-    const size_t size = kind.size, stored = stored_size(way.encoding, kind, values, n);
+    const size_t size = kind.size, stored = stored_size(way, kind, values, n);
     size_t len = n * stored;
     int r = 0;
 
@@ -159,7 +160,7 @@ fmt_ints_append(struct base_buf *out, struct fmt_ints_scratch *scratch, struct f
         len = size;
         break;
     case FMT_ENC_FOR:
-        len = fmt_for_size(values, size, kind.is_signed, n);
+        len = fmt_for_bound(size, n);
         break;
     default:
         break;
@@ -169,7 +170,7 @@ fmt_ints_append(struct base_buf *out, struct fmt_ints_scratch *scratch, struct f
     if (way.encoding == FMT_ENC_CONST)
         memcpy(out->data + out->len, values, size);
     else if (way.encoding == FMT_ENC_FOR)
-        fmt_for_encode(values, size, kind.is_signed, n, out->data + out->len);
+        len = fmt_for_encode(values, size, kind.is_signed, n, out->data + out->len);
     else if (way.encoding == FMT_ENC_BSS)
         fmt_bss_split(values, size, n, stored, out->data + out->len);
     else

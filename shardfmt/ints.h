@@ -18,6 +18,7 @@ struct fmt_ints_kind {
 struct fmt_ints_way {
     uint8_t encoding;
     uint8_t inner; /* DELTA: how the differences are stored, which is not DELTA again */
+    uint8_t bytes; /* not DELTA: the fewest that hold each of the values, where that is known; else 0 */
 };
 
 struct fmt_ints_scratch {
@@ -30,8 +31,8 @@ void fmt_ints_scratch_done(struct fmt_ints_scratch *s);
 SHARD_NODISCARD int fmt_ints_append(struct base_buf *out, struct fmt_ints_scratch *scratch,
                                     struct fmt_ints_way way, struct fmt_ints_kind kind,
                                     const void *values, size_t n);
-/* The fewest bytes that hold every value from lo to hi (as fmt_for_measure() gives them). */
-size_t fmt_ints_narrowest(uint64_t lo, uint64_t hi, size_t size, bool is_signed);
+/* The fewest bytes that hold every value of a range. */
+size_t fmt_ints_narrowest(struct fmt_range r, size_t size, bool is_signed);
 
 /* A stream of numbers as it stands in a page. Untrusted. */
 struct fmt_stream_in {

@@ -11,6 +11,7 @@ shardfmt_libfmt_la_SOURCES = \
 	shardfmt/delta.c shardfmt/delta.h \
 	shardfmt/dict.c shardfmt/dict.h \
 	shardfmt/encode.c shardfmt/encode.h \
+	shardfmt/estimate.c shardfmt/estimate.h \
 	shardfmt/filter.c shardfmt/filter.h \
 	shardfmt/filter_parse.c shardfmt/filter_tree.h \
 	shardfmt/footer.c \
@@ -41,6 +42,7 @@ shardfmt_libfmt_la_SOURCES += \
 	shardfmt/manifest.h \
 	shardfmt/open.c shardfmt/open.h \
 	shardfmt/publish.c \
+	shardfmt/range.c shardfmt/range.h \
 	shardfmt/recover.c shardfmt/recover.h \
 	shardfmt/root.c shardfmt/rowgroup.c \
 	shardfmt/segment.c \

@@ -14,13 +14,16 @@
         const T *v = values;                                                                       \
         for (size_t i = 1; i < n; i++) {                                                           \
             len++;                                                                                 \
-            if (v[i] != v[i - 1] || len == FMT_RUN_MAX)                                            \
-                n_runs++, len = 0;                                                                 \
+            if (v[i] == v[i - 1] && len < FMT_RUN_MAX)                                             \
+                continue;                                                                          \
+            len = 0;                                                                               \
+            if (++n_runs > max)                                                                    \
+                break;                                                                             \
         }                                                                                          \
     } while (0)
 
 size_t
-fmt_rle_runs(const void *values, size_t size, size_t n)
+fmt_rle_runs(const void *values, size_t size, size_t n, size_t max)
 {
     size_t n_runs = n > 0, len = 0;
 

@@ -14,8 +14,8 @@
 
 #define FMT_RUN_MAX 256u
 
-/* How many runs n values of size 1, 2, 4 or 8 bytes are. */
-size_t fmt_rle_runs(const void *values, size_t size, size_t n);
+/* How many runs n values of size 1, 2, 4 or 8 bytes are; some number above max where they are more. */
+size_t fmt_rle_runs(const void *values, size_t size, size_t n, size_t max);
 /* The length of each run less one at lengths, its value (size bytes) at run_values; there are
  * fmt_rle_runs() of them. */
 void fmt_rle_split(const void *values, size_t size, size_t n, uint8_t *lengths, void *run_values);

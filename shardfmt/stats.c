@@ -3,78 +3,106 @@
 #include "config.h"
 #include "shardfmt/stats.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "lib/compiler.h"
 #include "lib/endian.h"
 #include "shardfmt/bits.h"
 #include "shardfmt/column.h"
-#include "shardfmt/spooled.h"
 #include "shardfmt/half.h"
+#include "shardfmt/nulls.h"
+#include "shardfmt/range.h"
+#include "shardfmt/spooled.h"
 
-/* lo and hi of type W over the values of type T that are not null, in two 8-byte fields. */
-#define MIN_MAX(T, W)                                                                              \
-    do {                                                                                           \
-        const T *v = a->values;                                                                    \
-        bool found = false;                                                                        \
-        W lo = 0, hi = 0;                                                                          \
-        for (uint64_t i = 0; i < a->n_rows; i++) {                                                 \
-            if (a->validity && !fmt_bits_get(a->validity, i))                                      \
-                continue;                                                                          \
-            if (!found)                                                                            \
-                lo = hi = v[i];                                                                    \
-            lo = v[i] < lo ? v[i] : lo;                                                            \
-            hi = v[i] > hi ? v[i] : hi;                                                            \
-            found = true;                                                                          \
-        }                                                                                          \
-        if (found) {                                                                               \
-            base_store_le64(s->min, (uint64_t)lo);                                                 \
-            base_store_le64(s->max, (uint64_t)hi);                                                 \
-            s->flags |= FMT_STATS_MINMAX;                                                          \
-        }                                                                                          \
-    } while (0)
+#define BLOCK 1024u /* values that are looked at at once */
 
-static inline double
-load_float(const struct shard_array *a, uint64_t row)
+/* Values [i, i + BLOCK) of those that are not null: in place, or copied to tmp. */
+static const void *
+present_block(const struct shard_array *a, size_t size, uint64_t i, uint64_t tmp[BLOCK],
+              size_t *ret_n)
 {
-    switch (a->type) {
-    case SHARD_TYPE_FLOAT16:
-        return (double)fmt_float16(((const uint16_t *)a->values)[row]);
-    case SHARD_TYPE_BFLOAT16:
-        return (double)fmt_bfloat16(((const uint16_t *)a->values)[row]);
-    case SHARD_TYPE_FLOAT32:
-        return (double)((const float *)a->values)[row];
-    default:
-        return ((const double *)a->values)[row];
-    }
+    const void *values = (const uint8_t *)a->values + i * size;
+    const size_t n = (size_t)BASE_MIN(a->n_rows - i, BLOCK);
+
+    *ret_n = a->validity ? (size_t)fmt_bits_count(a->validity, i, n) : n;
+    if (*ret_n == n)
+        return values;
+    fmt_nulls_squeeze(a->validity, i, values, size, n, tmp);
+    return tmp;
 }
 
 static void
-stats_floats(const struct shard_array *a, struct fmt_chunk_stats *s)
+stats_ints(const struct shard_array *a, struct fmt_type t, struct fmt_chunk_stats *s)
 {
-    double lo = 0, hi = 0;
+    const bool is_signed = t.number == FMT_NUMBER_SIGNED;
+    struct fmt_range all = {0, 0};
+    uint64_t tmp[BLOCK];
 
-    for (uint64_t i = 0; i < a->n_rows; i++) {
-        const double v = load_float(a, i);
+    for (uint64_t i = 0; i < a->n_rows; i += BLOCK) {
+        size_t n;
+        const void *values = present_block(a, t.size, i, tmp, &n);
+        struct fmt_range r;
 
-        if (a->validity && !fmt_bits_get(a->validity, i))
+        if (n == 0)
             continue;
-        if (__builtin_isnan(v)) {
-            s->flags |= FMT_STATS_NAN;
-            continue;
-        }
-        if (!(s->flags & FMT_STATS_MINMAX))
-            lo = hi = v;
-        lo = v < lo ? v : lo;
-        hi = v > hi ? v : hi;
+        r = fmt_range_of(values, t.size, is_signed, n);
+        all = s->flags & FMT_STATS_MINMAX ? fmt_range_join(all, r, is_signed) : r;
         s->flags |= FMT_STATS_MINMAX;
     }
     if (s->flags & FMT_STATS_MINMAX) {
-        lo = lo == 0 ? -0.0 : lo;
-        hi = hi == 0 ? 0.0 : hi;
-        memcpy(s->min, &lo, sizeof(lo));
-        memcpy(s->max, &hi, sizeof(hi));
+        base_store_le64(s->min, all.lo);
+        base_store_le64(s->max, all.hi);
     }
+}
+
+/* lo and hi of n values, NaNs left out: no comparison with one is true. */
+#define FLOAT_RANGE(T, value)                                                                      \
+    do {                                                                                           \
+        const T *v = values;                                                                       \
+        for (size_t k = 0; k < n; k++) {                                                           \
+            const double d = (double)(value);                                                      \
+            lo = d < lo ? d : lo;                                                                  \
+            hi = d > hi ? d : hi;                                                                  \
+            nan |= d != d;                                                                         \
+        }                                                                                          \
+    } while (0)
+
+static void
+stats_floats(const struct shard_array *a, struct fmt_type t, struct fmt_chunk_stats *s)
+{
+    double lo = INFINITY, hi = -INFINITY;
+    uint64_t tmp[BLOCK];
+    bool nan = false;
+
+    for (uint64_t i = 0; i < a->n_rows; i += BLOCK) {
+        size_t n;
+        const void *values = present_block(a, t.size, i, tmp, &n);
+
+        switch (a->type) {
+        case SHARD_TYPE_FLOAT16:
+            FLOAT_RANGE(uint16_t, fmt_float16(v[k]));
+            break;
+        case SHARD_TYPE_BFLOAT16:
+            FLOAT_RANGE(uint16_t, fmt_bfloat16(v[k]));
+            break;
+        case SHARD_TYPE_FLOAT32:
+            FLOAT_RANGE(float, v[k]);
+            break;
+        default:
+            FLOAT_RANGE(double, v[k]);
+            break;
+        }
+    }
+    if (nan)
+        s->flags |= FMT_STATS_NAN;
+    if (lo > hi) /* there was none */
+        return;
+    s->flags |= FMT_STATS_MINMAX;
+    lo = lo == 0 ? -0.0 : lo;
+    hi = hi == 0 ? 0.0 : hi;
+    memcpy(s->min, &lo, sizeof(lo));
+    memcpy(s->max, &hi, sizeof(hi));
 }
 
 static void
@@ -130,19 +158,20 @@ stats_strings(const struct shard_array *a, struct fmt_chunk_stats *s)
 {
     struct text lo = {0}, hi = {0};
 
-    for (uint64_t i = 0; i < a->n_rows; i++) {
-        struct text t;
+    for (uint64_t i = 0; i < a->n_rows; i += 64) {
+        uint64_t w = fmt_array_valid_word(a, i);
 
-        if (a->validity && !fmt_bits_get(a->validity, i))
-            continue;
-        t = text_at(a, i);
-        if (!(s->flags & FMT_STATS_MINMAX))
-            lo = hi = t;
-        s->flags |= FMT_STATS_MINMAX;
-        if (text_less(&t, &lo))
-            lo = t;
-        else if (text_less(&hi, &t))
-            hi = t;
+        for (; w; w &= w - 1) {
+            const struct text t = text_at(a, i + (uint64_t)__builtin_ctzll(w));
+
+            if (!(s->flags & FMT_STATS_MINMAX))
+                lo = hi = t;
+            s->flags |= FMT_STATS_MINMAX;
+            if (text_less(&t, &lo))
+                lo = t;
+            else if (text_less(&hi, &t))
+                hi = t;
+        }
     }
     if (!(s->flags & FMT_STATS_MINMAX))
         return;
@@ -212,51 +241,25 @@ fmt_stats_merge(enum shard_type type, struct fmt_chunk_stats *sum,
 void
 fmt_stats_compute(const struct shard_array *a, struct fmt_chunk_stats *s)
 {
+    const struct fmt_type t = fmt_type_of(a->type, a->elem);
+
     *s = (struct fmt_chunk_stats){.raw_bytes = fmt_array_raw_bytes(a, 0, a->n_rows)};
     if (a->validity)
         s->n_nulls = a->n_rows - fmt_bits_count(a->validity, 0, a->n_rows);
-    switch (a->type) {
-    case SHARD_TYPE_BOOL:
+    switch (t.kind) {
+    case FMT_KIND_BIT:
         stats_bools(a, s);
         break;
-    case SHARD_TYPE_INT8:
-        MIN_MAX(int8_t, int64_t);
+    case FMT_KIND_NUMBER:
+        if (t.number == FMT_NUMBER_FLOAT)
+            stats_floats(a, t, s);
+        else
+            stats_ints(a, t, s);
         break;
-    case SHARD_TYPE_INT16:
-        MIN_MAX(int16_t, int64_t);
-        break;
-    case SHARD_TYPE_INT32:
-        MIN_MAX(int32_t, int64_t);
-        break;
-    case SHARD_TYPE_INT64:
-    case SHARD_TYPE_TIMESTAMP:
-        MIN_MAX(int64_t, int64_t);
-        break;
-    case SHARD_TYPE_UINT8:
-        MIN_MAX(uint8_t, uint64_t);
-        break;
-    case SHARD_TYPE_UINT16:
-        MIN_MAX(uint16_t, uint64_t);
-        break;
-    case SHARD_TYPE_UINT32:
-        MIN_MAX(uint32_t, uint64_t);
-        break;
-    case SHARD_TYPE_UINT64:
-        MIN_MAX(uint64_t, uint64_t);
-        break;
-    case SHARD_TYPE_FLOAT16:
-    case SHARD_TYPE_BFLOAT16:
-    case SHARD_TYPE_FLOAT32:
-    case SHARD_TYPE_FLOAT64:
-        stats_floats(a, s);
-        break;
-    case SHARD_TYPE_STRING:
-    case SHARD_TYPE_BINARY:
+    case FMT_KIND_BYTES:
         stats_strings(a, s);
         break;
-    case SHARD_TYPE_TENSOR:
-    case SHARD_TYPE_LIST:
-    case SHARD_TYPE_SPARSE:
+    default: /* no order */
         break;
     }
 }

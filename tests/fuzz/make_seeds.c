@@ -118,7 +118,7 @@ encoding_page(enum shard_type type, unsigned encoding, unsigned inner, uint32_t 
     const struct fmt_type t = fmt_field_type(&f);
     const struct fmt_ints_kind kind = {(uint8_t)t.size, t.number != FMT_NUMBER_FLOAT,
                                        t.number == FMT_NUMBER_SIGNED};
-    const struct fmt_ints_way way = {(uint8_t)encoding, (uint8_t)inner};
+    const struct fmt_ints_way way = {(uint8_t)encoding, (uint8_t)inner, 0};
     struct fmt_ints_scratch scratch = {{0}, {0}};
     struct base_buf values = {0}, stream = {0}, page = {0};
     struct fmt_stream_in s = {.role = FMT_ROLE_VALUES, .encoding = (uint8_t)encoding, .count = n};
