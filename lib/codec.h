@@ -16,7 +16,7 @@ void base_codec_free(struct base_codec *c); /* accepts NULL */
 
 /* Room that any src_len bytes fit in when compressed. */
 size_t base_codec_bound(size_t src_len);
-/* Level 3, but that its tables are larger: for more than 128 KiB of text. */
+/* Level 3, but with a larger table and window: for more than 128 KiB of text. */
 #define BASE_LEVEL_TEXT 100
 /* Compress into dst; level as zstd has it, or BASE_LEVEL_TEXT. The frame has a content size and no checksum (pages
  * have their own). Returns the compressed length, or -ENOMEM, or -ENOSPC where dst_cap is too

@@ -10,10 +10,11 @@
 #include "lib/endian.h"
 
 #define MIN_MATCH     4u
-#define FRAME_BYTES   11u /* headers of frame, block and sections */
+#define FRAME_BYTES   14u /* headers of frame, block and sections */
 #define SHORTEST      16u /* bytes that zstd may make fewer of */
 #define SKIP_STRENGTH 5u  /* a step is one byte longer for each 2^8 without a match */
-#define PRESET_BITS   5u  /* of a code by the tables that need not be sent */
+#define PRESET_BITS   5u  /* of a code by the tables that need not be sent, */
+#define PRESET_MAX    64u /* which zstd takes for fewer than about so many */
 #define BIT           256u /* fixed point: 1 bit */
 
 struct histogram {
@@ -196,7 +197,6 @@ literal_bytes(struct found *f)
     bits = entropy(f->literals[0], 256, f->n_literals, &distinct);
     if (distinct <= 1)
         return BASE_MIN(f->n_literals, 1);
-    bits += bits / 64;
     bytes = BASE_MAX(bits, f->n_literals) / 8 + distinct / 2 + (f->n_literals >= 256 ? 6 : 0);
     return bytes + f->n_literals / 64 + 2 < f->n_literals ? bytes : f->n_literals;
 }
@@ -209,7 +209,7 @@ code_bits(const struct histogram *h)
 
     if (distinct <= 1)
         return 8;
-    return BASE_MIN(bits + 16 + distinct * 5, (uint64_t)h->n * PRESET_BITS);
+    return h->n < PRESET_MAX ? (uint64_t)h->n * PRESET_BITS : bits + 16 + distinct * 5;
 }
 
 size_t

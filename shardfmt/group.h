@@ -35,7 +35,7 @@ struct fmt_column_opts {
 
 struct fmt_encode_opts {
     int zstd_level;          /* 0 = no compression (codec none) */
-    bool zstd_adapt;         /* a higher level for small pages of text and floats */
+    bool zstd_adapt;         /* another level where a page's size and type say so */
     const struct fmt_column_opts *columns; /* one per column, or NULL */
     uint32_t page_bytes;     /* raw bytes per page; 0 = FMT_PAGE_RAW_MAX, which is also the most */
     bool plain_only;         /* restricted files: encoding plain, no statistics */

@@ -35,6 +35,11 @@ EXTRA_PROGRAMS += tests/bench/bench_defaults
 tests_bench_bench_defaults_SOURCES = tests/bench/bench_defaults.c $(shard_util)
 tests_bench_bench_defaults_LDADD = $(bench_libs) -lm
 
+EXTRA_DIST += tests/bench/levels.sh
+EXTRA_PROGRAMS += tests/bench/bench_levels
+tests_bench_bench_levels_SOURCES = tests/bench/bench_levels.c
+tests_bench_bench_levels_LDADD = $(bench_libs)
+
 EXTRA_DIST += tests/bench/open.sh
 EXTRA_PROGRAMS += tests/bench/bench_open
 tests_bench_bench_open_SOURCES = tests/bench/bench_open.c

@@ -166,6 +166,28 @@ START_TEST(test_bits_append_at_any_place)
 }
 END_TEST
 
+/* At every place of a buffer that ends where the bits do (a sanitizer sees what is read behind it). */
+START_TEST(test_bits_of_a_word)
+{
+    for (size_t len = 1; len <= 20; len++) {
+        uint8_t *bits = malloc(len);
+        uint64_t st = len;
+
+        ck_assert_ptr_nonnull(bits);
+        for (size_t i = 0; i < len; i++)
+            bits[i] = (uint8_t)test_random(&st);
+        for (uint64_t from = 0; from < 8 * len; from++)
+            for (uint64_t n = 0; n <= 64 && from + n <= 8 * len; n++) {
+                const uint64_t w = fmt_bits_word(bits, from, n);
+
+                for (uint64_t i = 0; i < 64; i++)
+                    ck_assert_uint_eq(w >> i & 1, i < n && fmt_bits_get(bits, from + i));
+            }
+        free(bits);
+    }
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------ columns */
 
 static const char *const types = "a:bool?,b:int8,c:uint16?,d:int32,e:float64?,f:string?,g:binary,"
@@ -543,6 +565,7 @@ suite(void)
     tcase_add_test(tc, test_schema_finds_copies_and_sees_doubles);
     suite_add_tcase(s, tc);
     tc = tcase_create("column");
+    tcase_add_test(tc, test_bits_of_a_word);
     tcase_add_loop_test(tc, test_bits_append_at_any_place, 0, 3);
     tcase_add_test(tc, test_gather_equals_one_by_one);
     tcase_add_test(tc, test_truncate_forgets_the_rest);

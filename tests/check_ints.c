@@ -21,14 +21,14 @@ static const struct fmt_ints_kind kinds[] = {
     {2, false, false}, {4, false, false}, {8, false, false}, /* floats */
 };
 static const struct fmt_ints_way ways[] = {
-    {FMT_ENC_PLAIN, 0},
-    {FMT_ENC_RLE, 0},
-    {FMT_ENC_FOR, 0},
-    {FMT_ENC_BSS, 0},
-    {FMT_ENC_DELTA, FMT_ENC_PLAIN},
-    {FMT_ENC_DELTA, FMT_ENC_RLE},
-    {FMT_ENC_DELTA, FMT_ENC_FOR},
-    {FMT_ENC_DELTA, FMT_ENC_BSS},
+    {FMT_ENC_PLAIN, 0, 0},
+    {FMT_ENC_RLE, 0, 0},
+    {FMT_ENC_FOR, 0, 0},
+    {FMT_ENC_BSS, 0, 0},
+    {FMT_ENC_DELTA, FMT_ENC_PLAIN, 0},
+    {FMT_ENC_DELTA, FMT_ENC_RLE, 0},
+    {FMT_ENC_DELTA, FMT_ENC_FOR, 0},
+    {FMT_ENC_DELTA, FMT_ENC_BSS, 0},
 };
 enum shape { SAME, NARROW, RUNS, RISING, JUMPS, ENDS, N_SHAPES };
 
@@ -118,6 +118,15 @@ check_way(struct fmt_ints_way w, struct fmt_ints_kind k, const uint8_t *values, 
     if (w.encoding != FMT_ENC_FOR && w.inner != FMT_ENC_FOR)
         ck_assert_int_lt(
             decode(out.data + 6, out.len - 7, w.encoding, (uint8_t)stored, k, n - 1, back), 0);
+    if (k.is_int && w.encoding != FMT_ENC_DELTA) { /* told how many bytes suffice: the same */
+        const size_t end = out.len;
+
+        w.bytes = (uint8_t)fmt_ints_narrowest(fmt_range_of(values, k.size, k.is_signed, n), k.size,
+                                              k.is_signed);
+        ck_assert_int_eq(fmt_ints_append(&out, &scratch, w, k, values, n), stored);
+        ck_assert_uint_eq(out.len - end, end - 7);
+        ck_assert_mem_eq(out.data + end, out.data + 6, end - 7);
+    }
     free(back);
     base_buf_done(&out);
     fmt_ints_scratch_done(&scratch);
@@ -138,6 +147,40 @@ START_TEST(test_every_encoding_gives_values_back)
                         check_way(ways[w], k, values, lengths[l]);
             }
     free(values);
+}
+END_TEST
+
+/* Against a comparison of every value. */
+START_TEST(test_ranges)
+{
+    const struct fmt_ints_kind k = kinds[_i];
+    uint8_t values[300 * 8];
+
+    for (size_t n = 1; n < 300; n += 1 + n / 7) {
+        struct fmt_range expect = {0, 0}, r;
+
+        make_values(values, k.size, n, NARROW, (unsigned)(n % (8 * k.size)), n);
+        for (size_t i = 0; i < n; i++) {
+            const unsigned unused = 64 - 8 * k.size;
+            uint64_t v = 0;
+
+            memcpy(&v, values + i * k.size, k.size);
+            if (k.is_signed)
+                v = (uint64_t)((int64_t)(v << unused) >> unused);
+            if (i == 0)
+                expect = (struct fmt_range){v, v};
+            if (k.is_signed ? (int64_t)v < (int64_t)expect.lo : v < expect.lo)
+                expect.lo = v;
+            if (k.is_signed ? (int64_t)v > (int64_t)expect.hi : v > expect.hi)
+                expect.hi = v;
+        }
+        r = fmt_range_of(values, k.size, k.is_signed, n);
+        ck_assert_uint_eq(r.lo, expect.lo);
+        ck_assert_uint_eq(r.hi, expect.hi);
+        /* The least value counts wherever it stands. */
+        memset(values + (n - 1) * k.size, 0, k.size);
+        ck_assert_uint_eq(fmt_range_of(values, k.size, false, n).lo, 0);
+    }
 }
 END_TEST
 
@@ -164,10 +207,10 @@ START_TEST(test_bytes_are_as_specified)
         const char *bytes;
         size_t len;
     } cases[] = {
-        {{FMT_ENC_PLAIN, 0}, {1, -2, 300}, 3, 2, "\x01\x00\xfe\xff\x2c\x01", 6},
-        {{FMT_ENC_RLE, 0}, {7, 7, 7, -1, 5}, 5, 1, "\x02\x00\x00\x07\xff\x05", 6},
-        {{FMT_ENC_BSS, 0}, {0x010203, -1, 5}, 3, 3, "\x03\xff\x05\x02\xff\x00\x01\xff\x00", 9},
-        {{FMT_ENC_DELTA, FMT_ENC_PLAIN},
+        {{FMT_ENC_PLAIN, 0, 0}, {1, -2, 300}, 3, 2, "\x01\x00\xfe\xff\x2c\x01", 6},
+        {{FMT_ENC_RLE, 0, 0}, {7, 7, 7, -1, 5}, 5, 1, "\x02\x00\x00\x07\xff\x05", 6},
+        {{FMT_ENC_BSS, 0, 0}, {0x010203, -1, 5}, 3, 3, "\x03\xff\x05\x02\xff\x00\x01\xff\x00", 9},
+        {{FMT_ENC_DELTA, FMT_ENC_PLAIN, 0},
          {1000, 1010, 1015, 1013},
          4,
          8,
@@ -196,7 +239,7 @@ START_TEST(test_long_runs_are_several)
     struct fmt_ints_scratch scratch = {0};
     struct base_buf out = {0};
 
-    ck_assert_int_eq(fmt_ints_append(&out, &scratch, (struct fmt_ints_way){FMT_ENC_RLE, 0}, kinds[4],
+    ck_assert_int_eq(fmt_ints_append(&out, &scratch, (struct fmt_ints_way){FMT_ENC_RLE, 0, 0}, kinds[4],
                                      values, 600),
                      1);
     ck_assert_uint_eq(out.len, 6);
@@ -268,6 +311,7 @@ suite(void)
     TCase *tc = tcase_create("ints");
 
     tcase_add_loop_test(tc, test_every_encoding_gives_values_back, 0, (int)BASE_ARRAY_LEN(kinds));
+    tcase_add_loop_test(tc, test_ranges, 0, 8);
     tcase_add_test(tc, test_nothing_is_no_bytes);
     tcase_add_test(tc, test_bytes_are_as_specified);
     tcase_add_test(tc, test_long_runs_are_several);

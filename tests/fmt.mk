@@ -9,7 +9,7 @@ check_PROGRAMS += tests/make_dataset
 tests_make_dataset_SOURCES = tests/make_dataset.c $(fmt_util)
 tests_make_dataset_LDADD = shardfmt/libfmt.la lib/libbase.la
 if HAVE_CHECK
-fmt_core_check = tests/check_column tests/check_encode tests/check_filter tests/check_ints \
+fmt_core_check = tests/check_column tests/check_encode tests/check_estimate tests/check_filter tests/check_ints \
 	tests/check_lengths tests/check_shard tests/check_zdict
 check_PROGRAMS += $(fmt_core_check)
 TESTS += $(fmt_core_check)
@@ -20,6 +20,9 @@ tests_check_column_LDADD = $(fmt_core_libs)
 tests_check_shard_SOURCES = tests/check_shard.c $(shard_util) $(fmt_util)
 tests_check_shard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_shard_LDADD = $(fmt_core_libs)
+tests_check_estimate_SOURCES = tests/check_estimate.c
+tests_check_estimate_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_estimate_LDADD = $(fmt_core_libs)
 tests_check_ints_SOURCES = tests/check_ints.c
 tests_check_ints_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_ints_LDADD = $(fmt_core_libs)

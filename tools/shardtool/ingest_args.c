@@ -50,8 +50,8 @@ static const struct cli_opt opts[] = {
      "quarantine; see 'shardtool rejects')", OPT_ON_BAD},
     {0, "max-bad", "N|N%", "publish nothing where more records are bad\n(default 1%, but at least 10 "
      "records)", OPT_MAX_BAD},
-    {0, "codec", "[COLUMN=]CODEC", "compression: zstd (level 3, and 6 for small pages of text;\nthe "
-     "default), zstd:1 to zstd:19, none; of all columns,\nor of one; may be repeated", OPT_CODEC},
+    {0, "codec", "[COLUMN=]CODEC", "compression: zstd (level 3, and 1 for pages of up to\n16 KiB; the "
+     "default), zstd:1 to zstd:19, none;\nof all columns, or of one; may be repeated", OPT_CODEC},
     {0, "encoding", "COLUMN=NAME", "auto (what comes out smallest; the default), plain, rle,\ndict, for, "
      "delta or bss for the values of that column;\nmay be repeated", OPT_ENCODING},
     {0, "row-group-bytes", "SIZE", "raw bytes at which a row group ends\n(default 64K x columns, from "
