@@ -256,10 +256,10 @@ page_look(struct look *l, const struct fmt_page *p, struct fmt_finding *f)
     return hash == p->hash ? 0 : note(l, f, NULL);
 }
 
-/* Where the bytes of row group g end, its pages and pieces, and where those of the next begin. */
-static uint64_t
-group_end(const struct fmt_footer *f, uint32_t g)
+uint64_t
+fmt_inspect_end(const struct fmt_inspect *in, uint32_t g)
 {
+    const struct fmt_footer *f = in->footer;
     const uint32_t first = f->chunk_first[(size_t)g * f->n_columns];
     const uint32_t end = f->chunk_first[(size_t)(g + 1) * f->n_columns];
     const struct fmt_page *last = NULL;
@@ -281,10 +281,10 @@ group_end(const struct fmt_footer *f, uint32_t g)
 
 /* Where row group g begins; n_groups: where the last one ended. Groups without bytes have none. */
 static uint64_t
-group_begin(const struct fmt_footer *f, uint32_t g)
+group_begin(const struct fmt_inspect *in, uint32_t g)
 {
     while (g-- > 0) {
-        const uint64_t end = group_end(f, g);
+        const uint64_t end = fmt_inspect_end(in, g);
 
         if (end)
             return end;
@@ -321,12 +321,12 @@ fmt_inspect_group(const struct fmt_inspect *in, uint32_t group, struct fmt_inspe
 {
     const struct fmt_footer *f = in->footer;
     struct look l = {.in = in, .s = s, .found = ret, .err = err};
-    const uint64_t end = group_end(f, group);
+    const uint64_t end = fmt_inspect_end(in, group);
     int r;
 
     if (end == 0)
         return 0;
-    r = look_begin(&l, group_begin(f, group), end);
+    r = look_begin(&l, group_begin(in, group), end);
     ret->bytes += end - l.pos;
     for (uint32_t i = f->piece_first[group]; r >= 0 && i < f->piece_first[group + 1]; i++) {
         struct fmt_finding item = {
@@ -372,7 +372,7 @@ fmt_inspect_rest(const struct fmt_inspect *in, struct fmt_inspect_scratch *s,
     int r = fmt_inspect_header(in, ret, err);
 
     if (r >= 0)
-        r = look_begin(&l, group_begin(in->footer, in->footer->n_groups), in->footer->footer_off);
+        r = look_begin(&l, group_begin(in, in->footer->n_groups), in->footer->footer_off);
     ret->bytes += FMT_HEADER_SIZE + (in->size - l.pos); /* the footer was checked when it was loaded */
     return r < 0 ? r : gap_look(&l, l.end, &gap);
 }

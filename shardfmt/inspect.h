@@ -51,6 +51,9 @@ struct fmt_inspect_scratch {
 };
 void fmt_inspect_scratch_done(struct fmt_inspect_scratch *s);
 
+/* Where the bytes of a row group end, its pages and pieces, and where those of the next begin; 0: it has
+ * none. */
+uint64_t fmt_inspect_end(const struct fmt_inspect *in, uint32_t group);
 /* Read the bytes of a row group front to back, from where the one before ended: the hash of every
  * piece and page, zeros between them. Appends to ret. This and the next ones return 0 also where
  * something was found; an error only where looking failed (memory, descriptors). */

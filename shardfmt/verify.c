@@ -27,7 +27,9 @@
 #include "shardfmt/open.h"
 
 #define RING_PER_THREAD 4u
-#define JOB_REST        UINT32_MAX /* instead of a row group */
+/* A job reads a row group and so many bytes behind it. So each thread reads on from a place of its own,
+ * in a file of its own or far from others in the same one, as the kernel's readahead wants it. */
+#define RUN_BYTES ((uint64_t)64 << 20)
 
 /* A file under verification, alive while jobs refer to it. The calling thread's alone. */
 struct verify_file {
@@ -46,7 +48,7 @@ struct job {
     struct base_task task;
     struct verify *v;
     struct verify_file *file; /* NULL: the place is free */
-    uint32_t group;
+    uint32_t group, end; /* row groups [group, end); with the last one goes the rest of the file */
     struct fmt_findings found; /* the pool thread's until done */
     struct shard_error err;    /* likewise */
     int r;                     /* likewise */
@@ -142,14 +144,16 @@ job_run(struct base_task *task, struct base_worker *worker)
 {
     struct job *j = BASE_CONTAINER_OF(task, struct job, task);
     struct verify *v = j->v;
+    const struct fmt_inspect *in = j->file->in;
     struct fmt_inspect_scratch *s = &v->scratch[worker->id];
 
-    if (j->group == JOB_REST)
-        j->r = fmt_inspect_rest(j->file->in, s, &j->found, &j->err);
-    else
-        j->r = fmt_inspect_group(j->file->in, j->group, s, &j->found, &j->err);
-    if (j->r >= 0 && j->group != JOB_REST && v->depth == FMT_VERIFY_DECODE)
-        j->r = fmt_inspect_decode(j->file->in, j->group, worker->codec, s, &j->found, &j->err);
+    for (uint32_t g = j->group; j->r >= 0 && g < j->end; g++) {
+        j->r = fmt_inspect_group(in, g, s, &j->found, &j->err);
+        if (j->r >= 0 && v->depth == FMT_VERIFY_DECODE)
+            j->r = fmt_inspect_decode(in, g, worker->codec, s, &j->found, &j->err);
+    }
+    if (j->r >= 0 && j->end == in->footer->n_groups)
+        j->r = fmt_inspect_rest(in, s, &j->found, &j->err);
     pthread_mutex_lock(&v->lock);
     j->done = true;
     pthread_cond_signal(&v->done);
@@ -200,7 +204,7 @@ ring_drain(struct verify *v)
 }
 
 static void
-ring_add(struct verify *v, struct verify_file *file, uint32_t group)
+ring_add(struct verify *v, struct verify_file *file, uint32_t group, uint32_t end)
 {
     struct job *j;
 
@@ -211,6 +215,7 @@ ring_add(struct verify *v, struct verify_file *file, uint32_t group)
     j->file = file;
     file->refs++;
     j->group = group;
+    j->end = end;
     j->done = false;
     j->r = 0;
     j->task.run = job_run;
@@ -234,6 +239,22 @@ failed(struct verify *v, int r, const struct shard_error *e)
     return r;
 }
 
+/* Where the job that begins with a row group ends. Decoding takes processors rather than the disk, and
+ * many small jobs. */
+static uint32_t
+run_end(const struct verify *v, const struct fmt_inspect *in, uint32_t group)
+{
+    const uint32_t n = in->footer->n_groups;
+    uint64_t limit;
+
+    if (group == n)
+        return n;
+    limit = fmt_inspect_end(in, group++) + RUN_BYTES;
+    while (group < n && v->depth != FMT_VERIFY_DECODE && fmt_inspect_end(in, group) <= limit)
+        group++;
+    return group;
+}
+
 /* Hand all of an open file to the ring; of what, path and in are filled in here. Takes ownership of
  * fd and footer. */
 static int
@@ -243,6 +264,7 @@ file_jobs(struct verify *v, const char *path, int fd, struct fmt_footer *footer,
     const uint32_t n_groups = footer->n_groups;
     struct verify_file *f = malloc(sizeof(*f));
     struct shard_error e = {0};
+    uint32_t first, end = 0;
     int r;
 
     if (f) {
@@ -266,10 +288,11 @@ file_jobs(struct verify *v, const char *path, int fd, struct fmt_footer *footer,
         file_unref(f);
         return 0;
     }
-    for (uint32_t g = 0; v->r >= 0 && g < n_groups; g++)
-        ring_add(v, f, g);
-    if (v->r >= 0)
-        ring_add(v, f, JOB_REST);
+    do {
+        first = end;
+        end = run_end(v, f->in, first);
+        ring_add(v, f, first, end);
+    } while (v->r >= 0 && end < n_groups);
     file_unref(f);
     return v->r;
 }
