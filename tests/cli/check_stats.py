@@ -76,7 +76,7 @@ def test_gsm8k(tmp):
 
 def rows_of_all_types(n):
     for i in range(n):
-        yield {"u": 2**63 + i * 10**14 if i % 5 else None, "i": -2**63 + i,
+        yield {"u": 2**63 + i * 10**14 if i % 5 else None, "i": -2**63 + i, "small": i * 7 % 100 - 50, "zero": 0.0,
                "t": "20%02d-01-01T00:00:00.%03dZ" % (i * 80 // n, i % 1000),
                "h": (i - n / 2) / 64, "f": -0.0 if i % 3 else 0.0, "b": i % 2 == 0 if i % 7 else None,
                "none": None, "x": [i % 100, -1], "ls": ["a"] * (i % 3), "l": list(range(i % 4)) if i % 6 else None,
@@ -87,7 +87,7 @@ def test_all_types(tmp):
     rows = list(rows_of_all_types(5000))
     ds = os.path.join(tmp, "ds")
     ingest(ds, "--dedup", "none", *SMALL, "--schema",
-           "u:uint64?,i:int64,t:timestamp[ms],h:float16,f:float32,b:bool?,none:int16?,x:tensor<int8,2>,"
+           "u:uint64?,i:int64,small:int8,zero:float32,t:timestamp[ms],h:float16,f:float32,b:bool?,none:int16?,x:tensor<int8,2>,"
            "ls:list<string>,l:list<int32>?,empty:list<int8>,s:string",
            write(os.path.join(tmp, "in.jsonl"), "".join(json.dumps(r) + "\n" for r in rows)))
     assert tool_json("info", ds)["row_groups"] > 5
@@ -99,7 +99,9 @@ def test_all_types(tmp):
             values = [struct.unpack("<e", struct.pack("<e", v))[0] for v in values]
         check(column, values, kinds.get(name, "number"))
     assert json.dumps([got["f"]["min"], got["f"]["max"]]) in ("[0.0, 0.0]", "[0, 0]")
-    assert got["none"]["distinct"] == 0 and got["b"]["distinct"] in (2, None), got
+    assert got["zero"]["distinct_min"] == 1, got["zero"]
+    assert got["none"]["distinct"] == 0 and got["b"]["distinct"] == 2, got
+    assert got["small"]["distinct_max"] == 100 and got["small"]["distinct_min"] >= 2, got["small"]
 
 
 def test_reads_no_values_and_picks_columns(tmp):

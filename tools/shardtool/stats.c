@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/compiler.h"
+#include "lib/endian.h"
 #include "lib/fail.h"
 #include "lib/report.h"
 #include "shardfmt/snapshot.h"
@@ -133,6 +134,25 @@ prefix_len(const struct shard_field *f, const uint8_t bound[FMT_STATS_PREFIX])
             n = lead - 1;
     }
     return (int32_t)n;
+}
+
+/* Between minimum and maximum there are so many whole numbers, and where they differ there are two. */
+static void
+tighten(struct column *c)
+{
+    const struct fmt_type t = fmt_field_type(c->field);
+    const bool floats = t.kind == FMT_KIND_NUMBER && t.number == FMT_NUMBER_FLOAT;
+    const uint64_t span = base_load_le64(c->sum.max) - base_load_le64(c->sum.min);
+    double low, high;
+
+    if (!has_bounds(c))
+        return;
+    memcpy(&low, c->sum.min, sizeof(low));
+    memcpy(&high, c->sum.max, sizeof(high));
+    if (floats ? low < high : memcmp(c->sum.min, c->sum.max, FMT_STATS_PREFIX) != 0)
+        c->distinct_min = BASE_MAX(c->distinct_min, 2); /* one zero's bounds are both zeros */
+    if (!floats && t.kind != FMT_KIND_BYTES)
+        c->distinct_max = BASE_MIN(c->distinct_max - 1, span) + 1;
 }
 
 /* Minimum or maximum as JSON, as cat would print it. */
@@ -394,7 +414,9 @@ cmd_stats(int argc, char **argv)
     status = pick_columns(&st, &a);
     if (status == CLI_OK && collect(&st, &err) < 0)
         status = cli_fail(CLI_FAILED, "%s: %s", path, err.text);
-    else if (status == CLI_OK)
+    for (uint32_t i = 0; i < st.n_wanted; i++)
+        tighten(&st.columns[st.wanted[i]]);
+    if (status == CLI_OK)
         status = cli_json() ? print_json(&st) : print_people(&st);
     base_buf_done(&st.text);
     free(st.columns);
