@@ -16,7 +16,7 @@
 #include "shardfmt/delta.h"
 
 #define SAMPLE_RUN      FMT_FOR_BLOCK /* neighbouring values, or bytes */
-#define SAMPLE_RUNS_MIN 4u            /* evenly spread runs: an eighth of all, but no fewer than these */
+#define SAMPLE_RUNS_MIN 3u            /* evenly spread runs: an eighth of all, but no fewer than these */
 #define SAMPLE_RUNS_MAX 16u           /* and no more than these */
 #define DECODE_WEIGHT   64u /* so many bytes that zstd has to give weigh as one in the file */
 #define NOTHING_TO_GAIN 64u /* bytes of a sample: what takes no more is tried no other way */

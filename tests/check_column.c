@@ -178,10 +178,11 @@ START_TEST(test_bits_of_a_word)
             bits[i] = (uint8_t)test_random(&st);
         for (uint64_t from = 0; from < 8 * len; from++)
             for (uint64_t n = 0; n <= 64 && from + n <= 8 * len; n++) {
-                const uint64_t w = fmt_bits_word(bits, from, n);
+                uint64_t expect = 0;
 
-                for (uint64_t i = 0; i < 64; i++)
-                    ck_assert_uint_eq(w >> i & 1, i < n && fmt_bits_get(bits, from + i));
+                for (uint64_t i = 0; i < n; i++)
+                    expect |= (uint64_t)fmt_bits_get(bits, from + i) << i;
+                ck_assert_uint_eq(fmt_bits_word(bits, from, n), expect);
             }
         free(bits);
     }

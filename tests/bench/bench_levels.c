@@ -55,7 +55,7 @@ take_shard(int dirfd, const struct fmt_shard_entry *e, const struct fmt_schema *
 {
     struct shard_error err = {0};
     uint8_t *bytes = base_alloc_aligned(e->file_bytes);
-    struct fmt_footer *f;
+    struct fmt_footer *f = NULL;
     int fd;
 
     if (bytes == NULL || fmt_shard_open(dirfd, e, schema, &fd, &f, &err) < 0 ||
