@@ -1,13 +1,15 @@
 #include "config.h"
 #include "tests/base_util.h"
-#include "tests/random.h"
 
+#include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tests/random.h"
 
 char *
 base_test_mkdir(void)
@@ -48,16 +50,4 @@ base_test_fill(void *dst, size_t len, uint64_t seed)
 
         memcpy(p + i, &v, len - i < 8 ? len - i : 8);
     }
-}
-
-int
-base_test_run(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -2,7 +2,6 @@
 #ifndef TESTS_BASE_UTIL_H
 #define TESTS_BASE_UTIL_H
 
-#include <check.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,8 +10,5 @@ char *base_test_mkdir(void);
 void base_test_rmdir(char *dir); /* also frees dir */
 
 void base_test_fill(void *dst, size_t len, uint64_t seed);
-
-/* Run the suite; the exit status of main(). */
-int base_test_run(Suite *suite);
 
 #endif

@@ -27,6 +27,7 @@
 #include "lib/parse.h"
 #include "tests/base_util.h"
 #include "tests/random.h"
+#include "tests/suite.h"
 
 /* --------------------------------------------------------------------------------- arithmetic */
 
@@ -842,5 +843,5 @@ main(void)
     tcase_add_test(codec, test_codec_refuses_hostile_frames);
     tcase_add_test(codec, test_codec_refuses_frames_of_unknown_size);
     suite_add_tcase(suite, codec);
-    return base_test_run(suite);
+    return test_run(suite);
 }

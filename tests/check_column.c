@@ -14,6 +14,7 @@
 #include "shardfmt/rowhash.h"
 #include "tests/fmt_util.h"
 #include "tests/random.h"
+#include "tests/suite.h"
 
 /* ------------------------------------------------------------------------------------ schemas */
 
@@ -586,11 +587,5 @@ suite(void)
 int
 main(void)
 {
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_run(suite());
 }

@@ -9,6 +9,7 @@
 
 #include "lib/compiler.h"
 #include "tests/parse_util.h"
+#include "tests/suite.h"
 
 /* All rows as CSV, malloc()ed, without the column _extra; fails the test where that is needed. */
 static char *
@@ -516,8 +517,6 @@ main(void)
 {
     Suite *s = suite_create("csv");
     TCase *tc = tcase_create("types");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(tc, test_a_number_column_gives_every_cell_back);
     tcase_add_test(tc, test_empty_cells_are_null_and_quoted_ones_empty);
@@ -541,9 +540,5 @@ main(void)
     tcase_add_test(tc, test_titanic);
     tcase_add_test(tc, test_real_files);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? 0 : 1;
+    return test_run(s);
 }

@@ -11,6 +11,7 @@
 
 #include "lib/compiler.h"
 #include "tests/source_util.h"
+#include "tests/suite.h"
 
 /* --------------------------------------------------------------------------------- helpers */
 
@@ -560,8 +561,6 @@ main(void)
 {
     Suite *s = suite_create("cutter");
     TCase *tc = tcase_create("sizes"), *hand = tcase_create("hand"), *data = tcase_create("data");
-    SRunner *sr;
-    int failed;
 
     tcase_add_checked_fixture(tc, NULL, su_cleanup);
     tcase_set_timeout(tc, 60);
@@ -584,9 +583,5 @@ main(void)
     tcase_add_checked_fixture(data, NULL, su_cleanup);
     tcase_add_loop_test(data, test_real_files_have_their_format, 0, 9);
     suite_add_tcase(s, data);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_run(s);
 }

@@ -11,6 +11,7 @@
 #include "lib/compiler.h"
 #include "shardfmt/estimate.h"
 #include "tests/random.h"
+#include "tests/suite.h"
 
 #define LEN 16384u
 
@@ -161,11 +162,5 @@ suite(void)
 int
 main(void)
 {
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_run(suite());
 }

@@ -21,6 +21,7 @@
 #include "shardfmt/stats.h"
 #include "tests/fmt_util.h"
 #include "tests/random.h"
+#include "tests/suite.h"
 
 static struct shard_error err;
 
@@ -933,8 +934,6 @@ main(void)
 {
     Suite *s = suite_create("filter");
     TCase *t = tcase_create("language");
-    SRunner *run;
-    int failed;
 
     tcase_add_test(t, test_mistakes_are_pointed_at);
     tcase_add_test(t, test_hostile_expressions_end_soon);
@@ -950,9 +949,5 @@ main(void)
     tcase_add_test(t, test_pruning_leaves_out_what_it_can);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
-    run = srunner_create(s);
-    srunner_run_all(run, CK_ENV);
-    failed = srunner_ntests_failed(run);
-    srunner_free(run);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_run(s);
 }

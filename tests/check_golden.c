@@ -12,6 +12,7 @@
 #include "tests/fmt_util.h"
 #include "tests/golden_util.h"
 #include "tests/shard_util.h"
+#include "tests/suite.h"
 
 #define GOLDEN SRCDIR "/tests/golden"
 
@@ -131,15 +132,10 @@ main(void)
 {
     Suite *s = suite_create("golden");
     TCase *t = tcase_create("golden");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, test_files_hold_what_the_formula_says, 0, (int)golden_n_files);
     tcase_add_test(t, test_dataset_holds_what_the_formula_says);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return test_run(s);
 }

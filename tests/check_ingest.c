@@ -18,6 +18,7 @@
 #include "tools/ingest/ingest.h"
 #include "tools/ingest/splitter.h"
 #include "tools/ingest/target.h"
+#include "tests/suite.h"
 
 static char tmp[200];
 
@@ -487,11 +488,5 @@ make_suite(void)
 int
 main(void)
 {
-    SRunner *sr = srunner_create(make_suite());
-    int failed;
-
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_run(make_suite());
 }

@@ -11,6 +11,7 @@
 #include "shardfmt/group.h"
 #include "shardfmt/ints.h"
 #include "tests/random.h"
+#include "tests/suite.h"
 
 #define N_MAX 5000u
 
@@ -325,11 +326,5 @@ suite(void)
 int
 main(void)
 {
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_run(suite());
 }

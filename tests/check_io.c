@@ -20,6 +20,7 @@
 #include "lib/io_backend.h"
 #include "tests/base_util.h"
 #include "tests/random.h"
+#include "tests/suite.h"
 
 #define FILE_LEN ((size_t)3 * 1024 * 1024 + 1234)
 
@@ -571,5 +572,5 @@ main(void)
     tcase_add_test(one, test_waits_where_the_kernel_takes_no_requests);
     tcase_add_test(one, test_says_when_the_kernel_refuses_requests);
     suite_add_tcase(suite, one);
-    return base_test_run(suite);
+    return test_run(suite);
 }

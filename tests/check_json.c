@@ -12,6 +12,7 @@
 
 #include "lib/compiler.h"
 #include "tests/parse_util.h"
+#include "tests/suite.h"
 
 /* Equal as JSON values; 5 and 5.0 are equal, 0.0 and -0.0 are not. */
 static bool
@@ -723,8 +724,6 @@ main(void)
 {
     Suite *s = suite_create("json");
     TCase *tc = tcase_create("inference");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(tc, test_nested_objects_become_dotted_columns);
     tcase_add_test(tc, test_types_are_the_narrowest_that_hold_all);
@@ -756,9 +755,5 @@ main(void)
     tcase_add_test(tc, test_documents_come_back);
     tcase_add_test(tc, test_json_test_suite);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? 0 : 1;
+    return test_run(s);
 }

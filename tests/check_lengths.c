@@ -13,6 +13,7 @@
 #include "lib/compiler.h"
 #include "shardfmt/lengths.h"
 #include "tests/fmt_util.h"
+#include "tests/suite.h"
 
 /* An index where it is cheap (long), and none where it would not be. */
 #define COLUMNS "row:uint64,long:list<int32>?,x:list<float32>?,s:sparse<int8>,t:string?,y:binary"
@@ -254,8 +255,6 @@ main(void)
 {
     Suite *s = suite_create("lengths");
     TCase *t = tcase_create("index");
-    SRunner *run;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, test_lengths_are_those_of_the_values, 0, 4);
@@ -265,9 +264,5 @@ main(void)
     tcase_add_test(t, test_a_lost_shard_is_said_as_for_values);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
-    run = srunner_create(s);
-    srunner_run_all(run, CK_ENV);
-    failed = srunner_ntests_failed(run);
-    srunner_free(run);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_run(s);
 }

@@ -16,6 +16,7 @@
 #include "lib/fs.h"
 #include "tests/fmt_util.h"
 #include "tests/loader_util.h"
+#include "tests/suite.h"
 
 #define ALL_TYPES "row:uint64,b:bool,b2:bool?,i8:int8,i16:int16?,i32:int32,i64:int64?,u8:uint8?,"  \
                   "u16:uint16,u32:uint32?,f:float32?,d:float64,text:string?,t2:string,raw:binary," \
@@ -1024,9 +1025,7 @@ main(void)
         {"life", test_verdict_names_a_slow_consumer, 1},
     };
     Suite *s = suite_create("loader");
-    SRunner *sr;
     size_t i;
-    int failed;
 
     for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
         TCase *tc = tcase_create(tests[i].name);
@@ -1036,9 +1035,5 @@ main(void)
         tcase_add_loop_test(tc, tests[i].test, 0, tests[i].loops);
         suite_add_tcase(s, tc);
     }
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return test_run(s);
 }

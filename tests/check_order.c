@@ -12,6 +12,7 @@
 
 #include "lib/clock.h"
 #include "loader/order.h"
+#include "tests/suite.h"
 
 /* A small generator for test cases; its quality does not matter. */
 static uint64_t
@@ -557,8 +558,6 @@ main(void)
     Suite *s = suite_create("order");
     TCase *golden = tcase_create("golden"), *bijection = tcase_create("bijection"),
           *plan = tcase_create("plan");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(golden, test_golden_vectors);
     suite_add_tcase(s, golden);
@@ -577,9 +576,5 @@ main(void)
     tcase_add_test(plan, test_huge_splits_do_not_overflow);
     tcase_add_test(plan, test_nonsense_is_refused);
     suite_add_tcase(s, plan);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return test_run(s);
 }

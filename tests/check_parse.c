@@ -12,6 +12,7 @@
 
 #include "lib/compiler.h"
 #include "tests/parse_util.h"
+#include "tests/suite.h"
 #include "tools/ingest/number.h"
 #include "tools/ingest/utf8.h"
 
@@ -607,8 +608,6 @@ main(void)
 {
     Suite *s = suite_create("parse");
     TCase *tc = tcase_create("numbers");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(tc, test_floats_are_printed_shortest);
     tcase_add_loop_test(tc, test_random_floats_read_back, 0, 4);
@@ -636,9 +635,5 @@ main(void)
     tcase_add_test(tc, test_options_that_do_not_fit_are_named);
     tcase_add_test(tc, test_formats_mix_by_column_name);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed == 0 ? 0 : 1;
+    return test_run(s);
 }

@@ -19,6 +19,7 @@
 #include "lib/pool.h"
 #include "lib/queue.h"
 #include "tests/base_util.h"
+#include "tests/suite.h"
 
 /* -------------------------------------------------------------------------------------- queue */
 
@@ -363,5 +364,5 @@ main(void)
     tcase_add_test(pool, test_pool_size);
     tcase_add_test(pool, test_cpu_quota_is_the_lowest_around);
     suite_add_tcase(suite, pool);
-    return base_test_run(suite);
+    return test_run(suite);
 }

@@ -15,6 +15,7 @@
 #include "lib/progress.h"
 #include "lib/report.h"
 #include "tests/base_util.h"
+#include "tests/suite.h"
 
 /* ------------------------------------------------------------------------------ for people */
 
@@ -286,5 +287,5 @@ main(void)
     tcase_add_loop_test(progress, test_progress_on_a_terminal, 0, 6);
     tcase_add_test(progress, test_progress_accepts_null_and_odd_numbers);
     suite_add_tcase(suite, progress);
-    return base_test_run(suite);
+    return test_run(suite);
 }

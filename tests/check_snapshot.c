@@ -22,6 +22,7 @@
 #include "shardfmt/table.h"
 #include "shardfmt/utf8.h"
 #include "tests/fmt_util.h"
+#include "tests/suite.h"
 
 static char dir[256];
 static int dirfd_ = -1;
@@ -1303,8 +1304,6 @@ main(void)
 {
     Suite *suite = suite_create("snapshot");
     TCase *t = tcase_create("back");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 60);
@@ -1346,10 +1345,5 @@ main(void)
     tcase_add_test(t, test_hostile_roots_are_refused);
     tcase_add_loop_test(t, test_hostile_segments_are_refused, 0, 19);
     suite_add_tcase(suite, t);
-
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return test_run(suite);
 }

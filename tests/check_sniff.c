@@ -9,6 +9,7 @@
 
 #include "lib/compiler.h"
 #include "tests/source_util.h"
+#include "tests/suite.h"
 
 static enum ingest_kind
 sniff_whole(const struct base_buf *b)
@@ -157,8 +158,6 @@ main(void)
 {
     Suite *s = suite_create("sniff");
     TCase *tc = tcase_create("sniff");
-    SRunner *sr;
-    int failed;
 
     tcase_add_checked_fixture(tc, NULL, su_cleanup);
     tcase_add_loop_test(tc, test_knows_every_format, 0, BASE_ARRAY_LEN(formats));
@@ -168,9 +167,5 @@ main(void)
     tcase_add_test(tc, test_text_with_a_tar_header_needs_its_checksum);
     tcase_add_loop_test(tc, test_random_bytes_are_hardly_ever_an_archive, 0, 3);
     suite_add_tcase(s, tc);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_run(s);
 }

@@ -17,6 +17,7 @@
 #include "lib/compiler.h"
 #include "lib/hash.h"
 #include "tests/source_util.h"
+#include "tests/suite.h"
 
 /* libarchive asks malloc() for what a hostile header says, and copes with NULL, as it gets without
  * AddressSanitizer, too. */
@@ -893,8 +894,6 @@ main(void)
 {
     Suite *s = suite_create("source");
     TCase *tc;
-    SRunner *sr;
-    int failed;
 
     tc = add_case(s, "formats");
     tcase_add_loop_test(tc, test_reads_every_format, 0, BASE_ARRAY_LEN(formats));
@@ -931,9 +930,5 @@ main(void)
     tcase_add_loop_test(tc, test_compression_cases_do_not_crash, 0, 4);
     tcase_add_test(tc, test_xz_cases_get_their_verdicts);
     tcase_add_loop_test(tc, test_encrypted_entries_have_their_reason, 0, 4);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_run(s);
 }

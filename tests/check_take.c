@@ -16,6 +16,7 @@
 #include "shardfmt/take.h"
 #include "tests/fmt_util.h"
 #include "tests/random.h"
+#include "tests/suite.h"
 
 #define SEED 23
 
@@ -461,8 +462,6 @@ main(void)
 {
     Suite *s = suite_create("take");
     TCase *t = tcase_create("what comes");
-    SRunner *runner = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
@@ -484,8 +483,5 @@ main(void)
     tcase_add_loop_test(t, test_a_damaged_page_is_named_and_others_come, 0, 2);
     tcase_add_loop_test(t, test_a_file_cut_off_while_open_is_an_error, 0, 2);
     suite_add_tcase(s, t);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return test_run(s);
 }

@@ -17,6 +17,7 @@
 
 #include "lib/compiler.h"
 #include "tests/random.h"
+#include "tests/suite.h"
 #include "tests/train_util.h"
 #include "train/checkpoint.h"
 #include "train/eval.h"
@@ -1103,8 +1104,6 @@ main(void)
 {
     Suite *s = suite_create("train");
     TCase *parts = tcase_create("parts"), *runs = tcase_create("runs");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(parts, test_ngrams_are_counted_as_by_hand);
     tcase_add_test(parts, test_hostile_texts_are_bounded);
@@ -1133,9 +1132,5 @@ main(void)
     tcase_add_loop_test(runs, test_a9a, 0, 2);
     tcase_add_loop_test(runs, test_agaricus, 0, 2);
     suite_add_tcase(s, runs);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return test_run(s);
 }

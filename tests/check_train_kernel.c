@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "tests/random.h"
+#include "tests/suite.h"
 #include "tests/train_util.h"
 
 #define N_TABLE   7
@@ -206,8 +207,6 @@ main(void)
 {
     Suite *s = suite_create("train kernels");
     TCase *t = tcase_create("kernels");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, test_text_gradient_matches_differences, 0, 24);
     tcase_add_loop_test(t, test_linear_gradient_matches_differences, 0, 24);
@@ -215,9 +214,5 @@ main(void)
     tcase_add_test(t, test_extreme_scores_stay_finite);
     tcase_add_test(t, test_adagrad_by_hand);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return test_run(s);
 }

@@ -18,6 +18,7 @@
 #include "shardfmt/inspect.h"
 #include "shardfmt/manifest.h"
 #include "tests/fmt_util.h"
+#include "tests/suite.h"
 
 static char dir[256];
 static int dirfd_ = -1;
@@ -669,8 +670,6 @@ main(void)
 {
     Suite *suite = suite_create("verify");
     TCase *t = tcase_create("verify");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 300);
@@ -686,9 +685,5 @@ main(void)
     tcase_add_test(t, test_page_that_does_not_decode_is_found);
     tcase_add_test(t, test_out_of_line_values_are_read_and_verified);
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return test_run(suite);
 }

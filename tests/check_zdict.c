@@ -16,6 +16,7 @@
 #include "tests/fmt_util.h"
 #include "tests/random.h"
 #include "tests/shard_util.h"
+#include "tests/suite.h"
 
 #define ROWS 30000u
 #define N    3u /* columns: text that shares its words, a number, noise */
@@ -290,8 +291,6 @@ main(void)
 {
     Suite *s = suite_create("zdict");
     TCase *t = tcase_create("zdict");
-    SRunner *runner = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
@@ -300,8 +299,5 @@ main(void)
     tcase_add_test(t, test_a_wrong_dictionary_costs_its_column);
     tcase_add_test(t, test_a_writer_without_the_dictionary_refuses_its_pages);
     suite_add_tcase(s, t);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return test_run(s);
 }

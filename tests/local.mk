@@ -25,4 +25,4 @@ include tests/cli.mk
 include tests/docs.mk
 include tests/bench.mk
 
-EXTRA_DIST += tests/run.sh tests/random.h
+EXTRA_DIST += tests/run.sh tests/random.h tests/suite.h
