@@ -4,6 +4,8 @@
 #ifndef FMT_MANIFEST_H
 #define FMT_MANIFEST_H
 
+#include <string.h>
+
 #include "shardfmt/snapshot.h"
 
 /* "segments/<32 hex>.seg" */
@@ -14,7 +16,12 @@ void fmt_segment_path(struct base_hash128 hash, char ret[FMT_SEGMENT_PATH_MAX]);
 bool fmt_path_ok(const char *path, const char *folder);
 /* The parts of that, for who checks many: does path begin with folder and a slash, and a name that may
  * be one begin there; and are bytes such as paths have, and how many of them slashes. */
-bool fmt_path_begins(const char *path, size_t len, const char *folder, size_t folder_len);
+static inline bool
+fmt_path_begins(const char *path, size_t len, const char *folder, size_t folder_len)
+{
+    return len <= FMT_PATH_MAX && len > folder_len + 1 && memcmp(path, folder, folder_len) == 0 &&
+           path[folder_len] == '/' && path[folder_len + 1] != '.';
+}
 bool fmt_path_bytes_ok(const char *bytes, size_t len, size_t *ret_slashes);
 /* Whether name can name a split: some bytes, none of them a control character, UTF-8. */
 bool fmt_split_name_ok(const char *name);
@@ -63,6 +70,10 @@ SHARD_NODISCARD int fmt_root_write(int dirfd, const char *path, const struct fmt
  * parent by number, with the hash 0. */
 SHARD_NODISCARD int fmt_publish_over(int dirfd, uint64_t parent, struct fmt_snapshot *s,
                                      struct shard_error *err);
+
+/* From so many shards on neither root nor segments are compressed: their hashes, and names made of them,
+ * would take most of the time of opening the dataset, and their size is nothing to that of the shards. */
+#define FMT_MANIFEST_LARGE 64u
 
 /* Inside shardfmt/: append a zeroed fact, shard or reject. NULL: out of memory. */
 struct fmt_fact *fmt_snapshot_new_fact(struct fmt_snapshot *s);

@@ -424,7 +424,8 @@ fmt_root_write(int dirfd, const char *path, const struct fmt_snapshot *s,
     if (r < 0)
         (void)base_fail(err, r, "%s: the root's %" PRIu32 " facts", path, s->n_facts);
     else
-        r = fmt_table_write(dirfd, path, &b.schema, b.cols, FMT_TABLE_LEVEL, &info, err);
+        r = fmt_table_write(dirfd, path, &b.schema, b.cols,
+                            s->n_shards < FMT_MANIFEST_LARGE ? FMT_TABLE_LEVEL : 0, &info, err);
     if (r >= 0)
         *ret_hash = info.hash;
     fmt_builder_done(&b);

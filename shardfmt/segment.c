@@ -39,10 +39,6 @@ static const struct fmt_table_field segment_fields[SEG_N_COLUMNS] = {
 #define SEG_ALL     ((1u << SEG_N_COLUMNS) - 1)
 #define SEG_ENTRIES (SEG_ALL & ~(1u << SEG_STATS))
 
-/* From so many shards on a segment is not compressed: its hashes, and names made of them, would take
- * most of the time of opening the dataset, and its size is nothing to that of the shards. */
-#define SEG_LARGE 64u
-
 void
 fmt_segment_path(struct base_hash128 hash, char ret[FMT_SEGMENT_PATH_MAX])
 {
@@ -54,20 +50,43 @@ fmt_segment_path(struct base_hash128 hash, char ret[FMT_SEGMENT_PATH_MAX])
 
 /* --------------------------------------------------------------------------- loading a segment */
 
+/* What is done for all entries of a table at once: memory for what they point to, and a look at the
+ * splits, which mostly are one. */
+struct entries_room {
+    char *text;           /* of the paths, NUL-terminated; where the next one goes */
+    uint32_t *group_rows; /* a copy of the column's values */
+    size_t period;        /* the bytes of all splits repeat after so many; 0: they do not */
+};
+
+static int
+entries_room_make(struct fmt_snapshot *s, const struct fmt_table *t, struct entries_room *ret)
+{
+    const struct shard_array *path = &t->arrays[SEG_PATH], *groups = &t->arrays[SEG_GROUP_ROWS];
+    const struct shard_array *split = &t->arrays[SEG_SPLIT];
+    const size_t size = (size_t)groups->n_values * sizeof(uint32_t);
+    size_t len;
+    const char *first = fmt_table_bytes(split, 0, &len);
+
+    ret->text = fmt_snapshot_alloc(s, (size_t)(path->n_values + path->n_rows));
+    ret->group_rows = fmt_snapshot_alloc(s, size);
+    if (ret->text == NULL || ret->group_rows == NULL)
+        return -ENOMEM;
+    if (size)
+        memcpy(ret->group_rows, groups->values, size);
+    ret->period = memcmp(first, first + len, (size_t)split->n_values - len) == 0 ? len : 0;
+    return 0;
+}
+
 /* The row groups of a shard, as its entry lists them. */
 static int
-entry_groups(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shard_array *a,
+entry_groups(const struct entries_room *room, struct fmt_shard_entry *e, const struct shard_array *a,
              uint64_t row)
 {
     const int32_t first = a->offsets[row];
     const uint32_t n = (uint32_t)(a->offsets[row + 1] - first);
     uint64_t rows = 0;
 
-    e->group_rows = fmt_snapshot_alloc(s, n * sizeof(uint32_t));
-    if (e->group_rows == NULL)
-        return -ENOMEM;
-    if (n)
-        memcpy(e->group_rows, (const uint32_t *)a->values + first, n * sizeof(uint32_t));
+    e->group_rows = room->group_rows + first;
     e->n_groups = n;
     for (uint32_t i = 0; i < n; i++) {
         if (e->group_rows[i] == 0)
@@ -93,30 +112,32 @@ paths_ok(const struct shard_array *a)
     return fmt_path_bytes_ok(a->values, (size_t)a->n_values, &slashes) && slashes == a->n_rows;
 }
 
-static int
-entry_path(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shard_array *a,
+static void
+entry_path(struct entries_room *room, struct fmt_shard_entry *e, const struct shard_array *a,
            uint64_t row)
 {
     size_t len;
     const char *p = fmt_table_bytes(a, row, &len);
 
-    e->path = fmt_snapshot_text(s, p, len);
-    return e->path ? 0 : -ENOMEM;
+    memcpy(room->text, p, len);
+    room->text[len] = '\0';
+    e->path = room->text;
+    room->text += len + 1;
 }
 
 /* The split of an entry, which mostly is that of the one before. add: it may be a new one. */
 static int
-entry_split(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shard_array *a,
-            uint64_t row, bool add)
+entry_split(struct fmt_snapshot *s, const struct entries_room *room, struct fmt_shard_entry *e,
+            const struct shard_array *a, uint64_t row, bool add)
 {
-    const struct fmt_shard_entry *before = e - 1;
     size_t len;
     const char *p = fmt_table_bytes(a, row, &len);
     int64_t split;
 
-    if (row > 0 && strlen(before->split) == len && memcmp(before->split, p, len) == 0) {
-        e->split = before->split;
-        e->split_index = before->split_index;
+    if (row > 0 && (size_t)(a->offsets[row] - a->offsets[row - 1]) == len &&
+        (len == room->period || memcmp(p - len, p, len) == 0)) {
+        e->split = e[-1].split;
+        e->split_index = e[-1].split_index;
         return 0;
     }
     e->split = fmt_snapshot_text(s, p, len);
@@ -130,14 +151,15 @@ entry_split(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct shar
 }
 
 static int
-entry_read(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct fmt_table *t,
-           uint64_t row, bool add_splits)
+entry_read(struct fmt_snapshot *s, struct entries_room *room, struct fmt_shard_entry *e,
+           const struct fmt_table *t, uint64_t row, bool add_splits)
 {
     int r;
 
-    r = entry_path(s, e, &t->arrays[SEG_PATH], row);
-    if (r >= 0)
-        r = entry_split(s, e, &t->arrays[SEG_SPLIT], row, add_splits);
+    e->stats = NULL; /* fmt_segment_load_stats() is for that; all else is set here and below */
+    e->stats_len = 0;
+    entry_path(room, e, &t->arrays[SEG_PATH], row);
+    r = entry_split(s, room, e, &t->arrays[SEG_SPLIT], row, add_splits);
     if (r >= 0)
         r = fmt_cell_hash(&t->arrays[SEG_HASH], row, &e->hash);
     if (r < 0)
@@ -148,7 +170,7 @@ entry_read(struct fmt_snapshot *s, struct fmt_shard_entry *e, const struct fmt_t
     e->footer_bytes = ((const uint32_t *)t->arrays[SEG_FOOTER_BYTES].values)[row];
     if (e->footer_bytes > e->file_bytes)
         return SHARD_ECORRUPT;
-    return entry_groups(s, e, &t->arrays[SEG_GROUP_ROWS], row);
+    return entry_groups(room, e, &t->arrays[SEG_GROUP_ROWS], row);
 }
 
 /* Append all entries of the table; after an error some. */
@@ -156,15 +178,16 @@ static int
 entries_read(struct fmt_snapshot *s, const struct fmt_table *t, bool add_splits, const char *path,
              uint64_t *ret_rows, struct shard_error *err)
 {
+    struct entries_room room;
     uint64_t rows = 0;
 
     if (!paths_ok(&t->arrays[SEG_PATH]))
         return base_fail(err, SHARD_ECORRUPT, "%s: a path outside of %s/", path, FMT_DIR_SHARDS);
-    if (!fmt_snapshot_more_shards(s, (uint32_t)t->n_rows))
+    if (!fmt_snapshot_more_shards(s, (uint32_t)t->n_rows) || entries_room_make(s, t, &room) < 0)
         return base_fail(err, -ENOMEM, "%s", path);
     for (uint64_t row = 0; row < t->n_rows; row++) {
-        struct fmt_shard_entry *e = fmt_snapshot_new_shard(s);
-        int r = e ? entry_read(s, e, t, row, add_splits) : -ENOMEM;
+        struct fmt_shard_entry *e = &s->shards[s->n_shards++];
+        int r = entry_read(s, &room, e, t, row, add_splits);
 
         if (r >= 0 && base_add_u64(rows, e->n_rows, &rows) < 0)
             r = SHARD_ECORRUPT;
@@ -409,7 +432,7 @@ fmt_segment_write(int dirfd, const struct fmt_snapshot *s, uint32_t i, uint32_t 
     if (r < 0)
         goto out;
     r = fmt_table_write(dirfd, tmp, &b.schema, b.cols,
-                        end - shard0 < SEG_LARGE ? FMT_TABLE_LEVEL : 0, &info, err);
+                        end - shard0 < FMT_MANIFEST_LARGE ? FMT_TABLE_LEVEL : 0, &info, err);
     if (r < 0)
         goto out;
     fmt_segment_path(info.hash, path);

@@ -17,6 +17,8 @@
 
 /* ------------------------------------------------------------------------------------ reading */
 
+#define TAIL 8192u /* bytes of which the footer of a large table takes one or two thousand */
+
 /* Before anything is allocated after what the footer says. */
 static int
 table_check(const struct fmt_footer *f, uint64_t file_bytes, const struct fmt_schema *schema,
@@ -136,7 +138,7 @@ fmt_table_load(int dirfd, const char *path, const struct fmt_schema *schema, uin
                       t.file_bytes);
         goto out;
     }
-    r = fmt_footer_load(fd, t.file_bytes, 0, path, &f, err);
+    r = fmt_footer_load(fd, t.file_bytes, t.file_bytes > FMT_TAIL_GUESS ? TAIL : 0, path, &f, err);
     if (r < 0)
         goto out;
     r = table_check(f, t.file_bytes, schema, path, err);

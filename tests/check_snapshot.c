@@ -180,6 +180,30 @@ START_TEST(test_published_snapshot_loads_equal)
 }
 END_TEST
 
+/* Names that look alike where they touch in the segment's column. */
+START_TEST(test_splits_of_shards_load_equal)
+{
+    static const char *const split[] = {"ab", "ab", "a", "b", "ab", "abab", "ba", "ba", "a", "a"};
+    struct fmt_snapshot s, back;
+
+    must_ok(fmt_dataset_mkdirs(dirfd_, &err));
+    for (uint32_t n = 1; n <= 128; n *= 2) { /* compressed or not */
+        fmt_snapshot_init(&s);
+        ck_assert_int_eq(fmt_schema_add(&s.schema, "text", SHARD_TYPE_STRING, 0, true, 0), 0);
+        for (uint32_t i = 0; i < n; i++)
+            add_invented(&s, i, split[i % BASE_ARRAY_LEN(split)], i % 4);
+        must_ok(fmt_publish(dirfd_, 0, &s, &err));
+        must_ok(load_whole(1, &back, &err));
+        snapshot_equal(&s, &back);
+        for (uint32_t i = 0; i < n; i++)
+            ck_assert_str_eq(back.shards[i].split, split[i % BASE_ARRAY_LEN(split)]);
+        fmt_snapshot_done(&s);
+        fmt_snapshot_done(&back);
+        ck_assert_int_eq(unlinkat(dirfd_, "roots/00000000000000000001.root", 0), 0);
+    }
+}
+END_TEST
+
 START_TEST(test_snapshot_without_rows_loads)
 {
     struct shard_dataset *ds;
@@ -1308,6 +1332,7 @@ main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_published_snapshot_loads_equal);
+    tcase_add_test(t, test_splits_of_shards_load_equal);
     tcase_add_test(t, test_snapshot_without_rows_loads);
     tcase_add_loop_test(t, test_dataset_gives_the_rows_back, 0, 3);
     tcase_add_test(t, test_many_threads_read_more_shards_than_are_kept_open);
