@@ -108,11 +108,10 @@ zstd_level(const struct imaging *g, size_t raw_len)
 
 /* Append raw bytes to the image, compressed where that pays, and describe them in *p. */
 static int
-image_store(struct imaging *g, const void *raw, size_t raw_len, struct fmt_page *p)
+image_store(struct imaging *g, int level, const void *raw, size_t raw_len, struct fmt_page *p)
 {
     struct base_buf *b = &g->im->bytes;
     const size_t aligned = (size_t)base_align_up(b->len, FMT_ALIGN);
-    const int level = zstd_level(g, raw_len);
     int64_t n = (int64_t)raw_len;
 
     p->raw_len = (uint32_t)raw_len;
@@ -149,7 +148,7 @@ put_piece(struct imaging *g, const uint8_t *data, size_t len)
 {
     const struct fmt_image_piece here = {NULL, 0};
     struct fmt_page p = {0};
-    int r = image_store(g, data, len, &p);
+    int r = image_store(g, g->column.zstd_level, data, len, &p); /* as of those that fmt_spool makes */
 
     if (r == 0)
         r = base_buf_append(&g->pieces, &p, sizeof(p));
@@ -350,6 +349,15 @@ keep_smaller(struct imaging *g, size_t before, size_t end, struct fmt_page *p,
     b->len = (size_t)p->off + p->stored_len;
 }
 
+/* The page that the encoder made. */
+static int
+store_page(struct imaging *g, struct fmt_page *p)
+{
+    const struct base_buf *page = &g->encoder.page;
+
+    return image_store(g, zstd_level(g, page->len), page->data, page->len, p);
+}
+
 /* Encode and store one page of rows [row0, row0 + n). */
 static int
 put_page(struct imaging *g, const struct shard_array *a, uint64_t row0, uint32_t n,
@@ -369,7 +377,7 @@ put_page(struct imaging *g, const struct shard_array *a, uint64_t row0, uint32_t
         g->encoder.encoding = asked;
     }
     if (r == 0)
-        r = image_store(g, g->encoder.page.data, g->encoder.page.len, &p);
+        r = store_page(g, &p);
     if (r == 0 && g->encoder.alternative &&
         p.stored_len > g->encoder.plain_cost - g->encoder.plain_cost / 8) {
         /* The sample promised more than the page keeps (its estimates are on the high side, as trials
@@ -383,7 +391,7 @@ put_page(struct imaging *g, const struct shard_array *a, uint64_t row0, uint32_t
         g->encoder.encoding = asked;
         g->encoder.n_distinct = n_distinct; /* of the values, however they are stored */
         if (r == 0)
-            r = image_store(g, g->encoder.page.data, g->encoder.page.len, &plain);
+            r = store_page(g, &plain);
         if (r == 0)
             keep_smaller(g, before, end, &p, &plain, chosen);
     }
@@ -454,7 +462,7 @@ put_lengths(struct imaging *g, const struct shard_array *a, uint32_t col)
         r = fmt_encode_page(&g->encoder, &lengths, 0, p.n_rows, NULL, 0);
     if (r < 0 || g->encoder.page.len > FMT_INLINE_MAX)
         return r;
-    r = image_store(g, g->encoder.page.data, g->encoder.page.len, &p);
+    r = store_page(g, &p);
     if (r == 0 && g->im->bytes.len - before + FMT_LENGTHS_ENTRY > fmt_lengths_allowed(chunk)) {
         g->im->bytes.len = before;
         return 0;

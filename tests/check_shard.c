@@ -3,15 +3,19 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/compiler.h"
 #include "lib/endian.h"
 #include "lib/fail.h"
 #include "shardfmt/footer_write.h"
+#include "shardfmt/spooled.h"
 #include "tests/fmt_util.h"
 #include "tests/random.h"
 #include "tests/shard_util.h"
@@ -861,6 +865,66 @@ START_TEST(test_never_writes_over_a_file)
 }
 END_TEST
 
+/* A value has the same pieces whether it came through a file or stood in memory: a small last one, too. */
+START_TEST(test_pieces_are_the_same_either_way)
+{
+    const size_t len = FMT_INLINE_MAX + 5000;
+    struct shard_field field = {.name = "x", .type = SHARD_TYPE_STRING};
+    const struct fmt_schema schema = {.fields = &field, .n_fields = 1};
+    const struct fmt_encode_opts opts = {.zstd_level = 3, .zstd_adapt = true};
+    struct shard_error err = {0};
+    struct fmt_spooled *value;
+    struct base_codec *codec;
+    char dir[256], *text = malloc(len);
+    struct fmt_image *im[2];
+    int fd;
+
+    ck_assert(text && base_codec_new(&codec) == 0);
+    for (uint64_t i = 0, st = 3; i < len; i++)
+        text[i] = "the quick brown fox "[(i * i + test_random(&st) % 3) % 20];
+    fmt_util_tmpdir(dir);
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(mkdirat(fd, "tmp", 0700), 0);
+    must_ok(fmt_spooled_new(fd, "x", 3, &value, &err));
+    must_ok(fmt_spooled_put(value, text, len, &err));
+    must_ok(fmt_spooled_end(value, &err));
+    for (int spooled = 0; spooled < 2; spooled++) {
+        struct fmt_column c;
+        struct shard_array a;
+
+        fmt_column_init_field(&c, &field);
+        ck_assert_int_eq(spooled ? fmt_column_append_spooled(&c, value)
+                                 : fmt_column_append_bytes(&c, text, len),
+                         0);
+        fmt_column_array(&c, &a);
+        must_ok(fmt_image_encode(&schema, &a, &opts, codec, &im[spooled], &err));
+        fmt_column_done(&c);
+    }
+    ck_assert_uint_eq(im[0]->n_pieces, 2);
+    ck_assert_uint_eq(im[1]->n_pieces, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct fmt_page *p = &im[0]->pieces[i], *q = &im[1]->pieces[i];
+        uint8_t *stored = malloc(FMT_INLINE_MAX);
+
+        ck_assert_ptr_nonnull(stored);
+        ck_assert_uint_eq(p->codec, FMT_CODEC_ZSTD);
+        ck_assert_uint_eq(q->codec, FMT_CODEC_ZSTD);
+        ck_assert_uint_eq(p->stored_len, q->stored_len);
+        must_ok(fmt_spooled_read(value, i, stored, &err));
+        ck_assert_mem_eq(im[0]->bytes.data + p->off, stored, p->stored_len);
+        free(stored);
+    }
+    fmt_image_free(im[0]);
+    fmt_image_free(im[1]);
+    fmt_spooled_unref(value);
+    base_codec_free(codec);
+    (void)close(fd);
+    fmt_util_rmtree(dir);
+    free(text);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -876,6 +940,7 @@ suite(void)
     tcase_add_test(tc, test_wide_table_comes_back);
     tcase_add_loop_test(tc, test_values_out_of_line_come_back, 0, 2);
     tcase_add_loop_test(tc, test_strings_and_tensors_out_of_line_come_back, 0, 4);
+    tcase_add_test(tc, test_pieces_are_the_same_either_way);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);
     tc = tcase_create("damaged");
