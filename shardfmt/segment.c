@@ -181,6 +181,8 @@ entries_read(struct fmt_snapshot *s, const struct fmt_table *t, bool add_splits,
     struct entries_room room;
     uint64_t rows = 0;
 
+    if (t->n_rows == 0)
+        return base_fail(err, SHARD_ECORRUPT, "%s: it lists no shards", path);
     if (!paths_ok(&t->arrays[SEG_PATH]))
         return base_fail(err, SHARD_ECORRUPT, "%s: a path outside of %s/", path, FMT_DIR_SHARDS);
     if (!fmt_snapshot_more_shards(s, (uint32_t)t->n_rows) || entries_room_make(s, t, &room) < 0)
@@ -212,7 +214,7 @@ segment_check(const struct fmt_table *t, const struct fmt_segment *g, const char
                          "restore the file from a copy of the dataset",
                          path, have);
     }
-    if (t->file_bytes != g->file_bytes || t->n_rows == 0 || t->n_rows > FMT_SEGMENT_SHARDS_MAX)
+    if (t->file_bytes != g->file_bytes || t->n_rows > FMT_SEGMENT_SHARDS_MAX)
         return base_fail(err, SHARD_ECORRUPT,
                          "%s: %" PRIu64 " bytes, %" PRIu64 " shards: not what can be", path,
                          t->file_bytes, t->n_rows);
