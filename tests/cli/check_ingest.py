@@ -281,6 +281,18 @@ def test_bad_records(tmp):
     assert again["already_there"] and again["rejected"] == 3
 
 
+def test_rejects_show_what_the_value_was(tmp):
+    bad = b'{"a":"7"}\n{"a":7.5}\n{"a":[7]}\n{"a":{"b":7}}\n{"a":"\\u001b[1m\\n"}\n'
+    path, ds = tmp + "/bad.jsonl", tmp + "/ds"
+    with open(path, "wb") as f:
+        f.write(bad)
+    tool("ingest", "-o", ds, "--schema", "a:int64", path, status=3)
+    text = tool("rejects", ds)[0].decode()
+    for what in ('"7"', "7.5", "an array", "an object", '"\\x1b[1m\\x0a"'):
+        assert "type: %s does not fit column a of type int64\n" % what in text, (what, text)
+    assert "\x1b" not in text
+
+
 def test_closed_standard_descriptors_take_no_files(tmp):
     """Else the first shards get numbers 0 to 2, and messages end up in them."""
     path = write(os.path.join(tmp, "x.txt"), "a line\n" * 1000)

@@ -188,10 +188,10 @@ reserve_memory(struct pipeline *p, uint64_t raw_limit, struct shard_error *err)
 
     if (needed > p->budget.limit)
         return base_fail(err, SHARD_EBUDGET,
-                         "a memory budget of %" PRIu64 " MiB is too small for %zu splits with row "
+                         "a memory budget of %" PRIu64 " MiB is too small for %zu split%s with row "
                          "groups of %" PRIu64 " MiB; the smallest is --memory %" PRIu64 "M",
-                         p->budget.limit >> 20, p->n_splits, raw_limit >> 20,
-                         (needed >> 20) + 1);
+                         p->budget.limit >> 20, p->n_splits, p->n_splits == 1 ? "" : "s",
+                         raw_limit >> 20, (needed >> 20) + 1);
     p->groups_max = 1;
     while (p->groups_max <= n_threads &&
            memory_needed(p, raw_limit, n_threads, p->groups_max + 1) <= p->budget.limit / 3 * 2)

@@ -147,8 +147,9 @@ check_record(struct ingest_parser *p, size_t start, size_t end, bool all_utf8)
                                  "text follows a cell's closing quote");
     if (c->n_cells != p->map.names.n_names)
         return ingest_row_reject(&p->row, INGEST_BAD_CSV_CELLS, "", start, end,
-                                 "%zu cells, where there are %zu columns", c->n_cells,
-                                 p->map.names.n_names);
+                                 "%zu cell%s, where there are %zu column%s", c->n_cells,
+                                 c->n_cells == 1 ? "" : "s", p->map.names.n_names,
+                                 p->map.names.n_names == 1 ? "" : "s");
     if (!all_utf8) {
         good = ingest_utf8_prefix(c->start, end - start);
         if (good < end - start)

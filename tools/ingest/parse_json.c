@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "tools/ingest/json_records.h"
 #include "tools/ingest/json_text.h"
@@ -47,13 +48,17 @@ static int
 reject_type(struct record *rec, uint32_t col, const struct ingest_json_node *node)
 {
     const struct shard_field *f = &rec->p->plan->schema.fields[col];
+    const char *quote = node->kind == INGEST_JSON_STRING ? "\"" : "";
+    const char *text = node->kind == INGEST_JSON_ARRAY    ? "an array"
+                       : node->kind == INGEST_JSON_OBJECT ? "an object"
+                                                          : node->text;
+    const size_t len = text == node->text ? node->text_len : strlen(text);
     char type[SHARD_TYPE_NAME_MAX];
 
     return ingest_row_reject(&rec->p->row, INGEST_BAD_TYPE, f->name, rec->start, rec->end,
-                             "%.*s%s does not fit column %s of type %s",
-                             node->text ? ingest_utf8_clip(node->text, node->text_len, CLIP) : 0,
-                             node->text ? node->text : "", node->text ? "" : "a nested value",
-                             f->name, shard_field_type_name(f, type));
+                             "%s%.*s%s does not fit column %s of type %s", quote,
+                             ingest_utf8_clip(text, len, CLIP), text, quote, f->name,
+                             shard_field_type_name(f, type));
 }
 
 /* A value that its column cannot hold, null among them. 1 = go on, 0 = rejected. */

@@ -55,9 +55,10 @@ misfit(struct ingest_parser *p, uint32_t col, const struct ingest_svm_token *t, 
     char type[SHARD_TYPE_NAME_MAX];
 
     return ingest_row_reject(&p->row, INGEST_BAD_TYPE, f->name, start, end,
-                             "%.*s does not fit column %s of type %s: give --schema",
+                             "%.*s does not fit column %s of type %s%s",
                              ingest_utf8_clip(t->p, t->len, CLIP), t->p, f->name,
-                             shard_field_type_name(f, type));
+                             shard_field_type_name(f, type),
+                             p->plan->impl->strict ? "" : ": give --schema");
 }
 
 static int

@@ -10,7 +10,7 @@
 
 #define INGEST_REJECT_RAW_MAX 4096u /* bytes of the record kept; the length tells the rest */
 
-/* Reason codes, stable words for `shardtool rejects` (docs/format.md lists them). */
+/* Reason codes, stable words for `shardtool rejects` (docs/shardtool.1 lists them). */
 #define INGEST_BAD_JSON        "json-syntax"
 #define INGEST_BAD_JSON_DUPKEY "json-duplicate-key"
 #define INGEST_BAD_JSON_DEPTH  "json-depth"

@@ -79,11 +79,18 @@ out:
 
 /* --------------------------------------------------------------------------------- printing */
 
+/* A text; control characters, which would break the line or move the terminal, as \xNN. */
 static void
 print_text(const struct shard_array *a, uint64_t row)
 {
-    fwrite((const char *)a->values + a->offsets[row], 1,
-           (size_t)(a->offsets[row + 1] - a->offsets[row]), stdout);
+    const uint8_t *p = (const uint8_t *)a->values;
+
+    for (int32_t i = a->offsets[row]; i < a->offsets[row + 1]; i++) {
+        if (p[i] < 0x20 || p[i] == 0x7f)
+            printf("\\x%02x", p[i]);
+        else
+            putchar(p[i]);
+    }
 }
 
 static bool
