@@ -229,7 +229,8 @@ print_program_help(void)
     for (const struct cli_verb *v = program->verbs; v->name; v++)
         printf("  %-10s %s\n", v->name, v->summary);
     printf("\n'%s COMMAND --help' tells more about one.\n"
-           "Sizes take K, M, G. Exit status: 0 complete, 1 failed, 2 wrong usage.\n",
+           "Sizes take K, M, G and T. Exit status: 0 complete, 1 failed, 2 wrong usage; others are\n"
+           "said there.\n",
            program->name);
 }
 

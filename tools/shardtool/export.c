@@ -22,7 +22,7 @@ static const struct cli_opt opts[] = {
 
 static const struct cli_usage usage = {
     "DATASET -o FILE",
-    "Write the rows of a dataset to a file. JSON lines give every record back as it was, down to\n"
+    "Write the rows of a dataset to a file. JSON lines give every record back, down to\n"
     "absent keys and empty objects; CSV has a header, and null is an empty cell.",
     opts, NULL};
 

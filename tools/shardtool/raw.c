@@ -19,7 +19,8 @@ raw_column(const struct shard_dataset *ds, const char *name, struct shard_error 
     const struct shard_field *f = col < 0 ? NULL : shard_dataset_field(ds, (uint32_t)col);
 
     if (f == NULL)
-        return base_fail(err, SHARD_EPARSE, "there is no column '%s'", name);
+        return base_fail(err, SHARD_EPARSE, "there is no column '%s'; 'shardtool schema' lists them",
+                         name);
     if (f->type != SHARD_TYPE_STRING && f->type != SHARD_TYPE_BINARY)
         return base_fail(err, SHARD_EPARSE, "--raw: column %s is not of strings or bytes", name);
     return col;

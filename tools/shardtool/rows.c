@@ -89,7 +89,8 @@ pick_columns(struct rows *rows, int *ret_status, struct shard_error *err)
         const int64_t col = name ? shard_dataset_find_column(rows->ds, name) : -ENOMEM;
 
         if (col == SHARD_ENOTFOUND)
-            *ret_status = cli_fail(CLI_USAGE, "there is no column '%s'", name);
+            *ret_status = cli_fail(CLI_USAGE, "there is no column '%s'; 'shardtool schema' lists them",
+                                   name);
         if (col < 0)
             r = (int)col;
         else
@@ -397,9 +398,11 @@ where_report(const struct rows *rows, struct shard_error *err)
     int r;
 
     if (!cli_json()) {
-        cli_message("%" PRIu64 " rows; %" PRIu64 " row groups read, %" PRIu64
-                    " skipped by statistics, with them %" PRIu64 " whole shards",
-                    rows->o->limit - rows->left, n->groups_read, n->groups_skipped,
+        const uint64_t n_rows = rows->o->limit - rows->left;
+
+        cli_message("%" PRIu64 " row%s; row groups read: %" PRIu64 ", skipped by statistics: %" PRIu64
+                    ", in whole shards: %" PRIu64,
+                    n_rows, n_rows == 1 ? "" : "s", n->groups_read, n->groups_skipped,
                     n->shards_skipped);
         return 0;
     }

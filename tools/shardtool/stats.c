@@ -381,7 +381,8 @@ pick_columns(struct stats *st, struct cli_args *a)
         bool twice = false;
 
         if (c < 0)
-            return cli_fail(CLI_USAGE, "there is no column '%s'", name);
+            return cli_fail(CLI_USAGE, "there is no column '%s'; 'shardtool schema' lists them",
+                            name);
         for (uint32_t i = 0; i < st->n_wanted; i++)
             twice |= st->wanted[i] == (uint32_t)c;
         if (!twice)

@@ -111,7 +111,13 @@ verify(const char *path, enum fmt_verify_depth depth, unsigned n_threads)
             printf("damaged in %" PRIu64 " place%s\n", res.n_damages,
                    res.n_damages == 1 ? "" : "s");
         else
-            printf("all is well\n");
+            printf("all is well%s\n",
+                   depth == FMT_VERIFY_QUICK ? " (of the shards only headers and footers were read)"
+                                             : "");
+        if (status == CLI_DAMAGE)
+            printf("Restore the files from a copy. Without one, 'shardtool recover %s' makes a "
+                   "snapshot of the row groups that are whole.\n",
+                   path);
     }
 out:
     json_decref(errors);

@@ -95,7 +95,8 @@ open_feed(const struct args *x, const struct train_spec *spec, uint64_t model_by
     fo.columns = columns;
     r = shard_dataset_open(fo.path, &ds, err);
     if (r >= 0 && shard_dataset_find_split(ds, x->split) < 0)
-        r = base_fail(err, SHARD_EPARSE, "%s has no split \"%s\"", fo.path, x->split);
+        r = base_fail(err, SHARD_EPARSE, "%s has no split \"%s\"; --split names another one", fo.path,
+                      x->split);
     if (r >= 0)
         r = train_spec_fits(spec, ds, true, &label, err);
     shard_dataset_close(ds);
