@@ -114,11 +114,11 @@ blocks_done(struct blocks *b)
         ingest_block_free(b->of[i]);
 }
 
-/* Rows that were printed are records of JSON lines. */
+/* Rows that were printed are records of JSON lines, of as many levels as a column's name has dots. */
 static void
 parse_again(const struct base_buf *json, uint64_t n_rows)
 {
-    const struct ingest_parse_opts opts = {.max_json_depth = 100};
+    const struct ingest_parse_opts opts = {.max_json_depth = 1000};
     struct ingest_rows *rows[1] = {NULL};
     struct ingest_plan *plan;
     struct ingest_block b = {.format = INGEST_JSONL, .line = 1, .first = true, .last = true};
