@@ -46,7 +46,8 @@ ingest_column_opts(const struct fmt_schema *s, const struct ingest_column_opt *o
         const int64_t c = fmt_schema_find(s, opts[i].column);
 
         if (c < 0) {
-            r = base_fail(err, SHARD_ENOTFOUND, "%s: there is no column %s",
+            r = base_fail(err, SHARD_ENOTFOUND,
+                          "%s: there is no column %s; without it --dry-run shows the columns",
                           want->zstd_level == FMT_LEVEL_DEFAULT ? "--encoding" : "--codec",
                           opts[i].column);
         } else if (!fmt_encoding_fits(&s->fields[c], want->encoding)) {

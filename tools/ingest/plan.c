@@ -225,7 +225,9 @@ find_field(const struct ingest_plan *p, const char *option, const char *name, ui
     int64_t i = fmt_schema_find(&p->schema, name);
 
     if (i < 0)
-        return base_fail(err, SHARD_ENOTFOUND, "%s: there is no column %s", option, name);
+        return base_fail(err, SHARD_ENOTFOUND,
+                         "%s: there is no column %s; without it --dry-run shows the columns", option,
+                         name);
     *ret = (uint32_t)i;
     return 0;
 }

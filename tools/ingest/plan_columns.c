@@ -171,8 +171,10 @@ apply_renames(const struct ingest_parse_opts *opts, bool given, struct ingest_co
         int r;
 
         if (column == NULL)
-            return base_fail(err, SHARD_ENOTFOUND, "--rename %s=%s: there is no column %s",
-                             rename->from, rename->to, given ? rename->to : rename->from);
+            return base_fail(err, SHARD_ENOTFOUND, "--rename %s=%s: %s %s%s", rename->from,
+                             rename->to, given ? "--schema has no column" : "there is no column",
+                             given ? rename->to : rename->from,
+                             given ? "" : "; without it --dry-run shows the columns");
         if (!given && (columns_find(c, rename->to) || strcmp(rename->to, "_extra") == 0 ||
                        rename->to[0] == '\0' || strlen(rename->to) > FMT_NAME_MAX))
             return base_fail(err, SHARD_EPARSE,
@@ -273,7 +275,8 @@ select_columns(const struct ingest_parse_opts *opts, struct ingest_columns *c,
         else
             r = take_wanted(c, opts->columns[i], &kept);
         if (r == 0)
-            r = base_fail(err, SHARD_ENOTFOUND, "--columns: there is no column %s",
+            r = base_fail(err, SHARD_ENOTFOUND,
+                          "--columns: there is no column %s; without it --dry-run shows the columns",
                           opts->columns[i]);
     }
     for (size_t i = 0; i < c->count && r >= 0; i++)

@@ -401,7 +401,7 @@ where_report(const struct rows *rows, struct shard_error *err)
         const uint64_t n_rows = rows->o->limit - rows->left;
 
         cli_message("%" PRIu64 " row%s; row groups read: %" PRIu64 ", skipped by statistics: %" PRIu64
-                    ", in whole shards: %" PRIu64,
+                    ", shards not opened: %" PRIu64,
                     n_rows, n_rows == 1 ? "" : "s", n->groups_read, n->groups_skipped,
                     n->shards_skipped);
         return 0;
