@@ -402,9 +402,14 @@ print_people(const struct bench *b)
 
     printf("%-14s %s of split %s, in %" PRIu64 " batches of %" PRIu32 "\n", "rows",
            base_human_count(s->rows, n), p->split, s->batches, p->batch_size);
-    printf("%-14s %" PRIu32 " partitions, %s%" PRIu32 "%s; %s\n", "order", p->partitions,
-           p->permuted_whole ? "permuted whole (" : "windows of ", p->window,
-           p->permuted_whole ? ")" : " row groups", io_name(s->io));
+    printf("%-14s %" PRIu32 " partition%s, ", "order", p->partitions, p->partitions == 1 ? "" : "s");
+    if (b->o.shuffle == SHARD_SHUFFLE_NONE)
+        printf("rows as stored");
+    else if (p->permuted_whole)
+        printf("permuted whole");
+    else
+        printf("windows of %" PRIu32 " row group%s", p->window, p->window == 1 ? "" : "s");
+    printf("; %s\n", io_name(s->io));
     printf("%-14s %.3f s wall, %.3f s CPU (decode %.3f, gather %.3f, hashes %.3f)\n", "time", wall,
            seconds(b->cpu_ns), seconds(s->decode_ns), seconds(s->gather_ns), seconds(b->hash_ns));
     printf("%-14s %s/s decoded, %s rows/s\n", "speed",
