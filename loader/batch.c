@@ -229,7 +229,6 @@ gather_tensor(struct shard_array *a, const struct loader_source *src, uint32_t c
 
     for (i = 0; i < a->n_rows; i++)
         memcpy(out + i * len, (const uint8_t *)src[i].arrays[c].values + src[i].row * len, len);
-    a->n_values = a->n_rows * a->width;
 }
 
 static void
@@ -237,6 +236,7 @@ gather_fixed(struct shard_array *a, const struct loader_source *src, uint64_t n_
 {
     const struct fmt_type is = type_of(a);
 
+    a->n_values = a->n_rows * (is.kind == FMT_KIND_TENSOR ? a->width : 1);
     if (is.kind == FMT_KIND_TENSOR) {
         gather_tensor(a, src, c);
         return;

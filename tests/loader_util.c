@@ -157,6 +157,10 @@ batch_check_values(const struct shard_loader *l, const struct loader_truth *t,
 
         ck_assert_uint_eq(a->n_rows, shard_batch_n_rows(b));
         ck_assert_uint_eq((uintptr_t)a->values % 64, 0);
+        if (a->offsets)
+            ck_assert_uint_eq(a->n_values, (uint64_t)a->offsets[a->n_rows]);
+        else
+            ck_assert_uint_eq(a->n_values, (uint64_t)a->n_rows * (a->width ? a->width : 1));
         for (i = 0; i < a->n_rows; i++)
             ck_assert_msg(fmt_util_equal(a, i, &t->arrays[column], rows[i], 1, &bad),
                           "column %s: step %" PRIu64 ", row %" PRIu32 ", in the snapshot %" PRIu64,

@@ -55,6 +55,26 @@ def test_flipped_bits_are_found(tmp):
     assert tool_json("verify", ds)["ok"]
 
 
+def test_rows_before_the_damage_are_printed(tmp):
+    """Two row groups; of the second nothing is left but its place."""
+    lines = ['{"id": %d, "text": "%s"}' % (i, random.Random(i).randbytes(20).hex()) for i in range(3000)]
+    path = write(os.path.join(tmp, "x.jsonl"), "\n".join(lines))
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, path, "--row-group-bytes", "64K")
+    whole, _ = tool("cat", ds)
+    shard, = [os.path.join(ds, rel) for rel in tree(ds) if rel.startswith("shards")]
+    size = os.path.getsize(shard)
+    with open(shard, "r+b") as f:
+        f.seek(size // 2)
+        f.write(bytes(200))
+    for args in [], ["--where", "id >= 0"]:
+        out, err = tool("cat", ds, *args, status=1)
+        assert b"damaged" in err or b"checksum" in err, err
+        n = out.count(b"\n")
+        assert 500 < n < 2500 and out.endswith(b"\n"), n
+        assert whole.startswith(out)
+
+
 def test_truncated_and_missing_and_foreign_files(tmp):
     ds = dataset(tmp)
     rng = random.Random(12)

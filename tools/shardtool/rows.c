@@ -225,11 +225,14 @@ static int
 print_arrays(struct rows *rows, uint64_t n, const uint8_t *bits, struct shard_error *err)
 {
     for (uint64_t i = 0; i < n && rows->left > 0; i++) {
+        const size_t before = rows->text.len;
         int r;
 
         if (bits && !fmt_bits_get(bits, i))
             continue;
         r = print_row(rows, i, err);
+        if (r < 0 && !has_far(rows)) /* else a part of it may be printed already */
+            rows->text.len = before;
         if (r == 0 && rows->text.len >= FLUSH_BYTES)
             r = flush_text(rows, err);
         if (r < 0)
@@ -440,6 +443,8 @@ print_rows(struct rows *rows, int *ret_status, struct shard_error *err)
         r = rows->o->numbers ? print_taken(rows, err) : print_groups(rows, split, err);
     if (r == 0)
         r = flush_text(rows, err);
+    else if (!ferror(rows->out)) /* the rows before what is damaged */
+        (void)flush_text(rows, NULL);
     return r == 0 && rows->select ? where_report(rows, err) : r;
 }
 
