@@ -253,6 +253,8 @@ plan_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_plan 
     if (v->kind.size == 1 || v->n < 2)
         return 0;
     r = dict_sample_numbers(e, v);
+    if (r > 0 && v->n <= DICT_SAMPLE) /* that was all of them */
+        e->n_distinct = e->dict.n;
     if (r <= 0 || (code_bits(e->dict.n) + 1) * (uint64_t)v->n >= 8 * other->raw)
         return r < 0 ? r : 0;
     r = dict_build(e, v);
