@@ -219,7 +219,9 @@ dict_sample_numbers(struct fmt_encoder *e, const struct numbers *v)
         take_every(v->values, 8, stride, n, e->sample.data);
         break;
     }
-    return fmt_dict_numbers(&e->dict, e->sample.data, v->kind.size, n, (uint32_t)(n - n / 10));
+    /* All of a few are counted, however many differ. */
+    return fmt_dict_numbers(&e->dict, e->sample.data, v->kind.size, n,
+                            (uint32_t)(n < v->n ? n - n / 10 : n));
 }
 
 /* Bits of the codes of n entries. */
@@ -253,8 +255,11 @@ plan_dict(struct fmt_encoder *e, const struct numbers *v, const struct fmt_plan 
     if (v->kind.size == 1 || v->n < 2)
         return 0;
     r = dict_sample_numbers(e, v);
-    if (r > 0 && v->n <= DICT_SAMPLE) /* that was all of them */
+    if (r > 0 && v->n <= DICT_SAMPLE) { /* that was all of them */
         e->n_distinct = e->dict.n;
+        if (e->dict.n > v->n - v->n / 10)
+            return 0;
+    }
     if (r <= 0 || (code_bits(e->dict.n) + 1) * (uint64_t)v->n >= 8 * other->raw)
         return r < 0 ? r : 0;
     r = dict_build(e, v);
@@ -494,15 +499,20 @@ dict_try_strings(struct fmt_encoder *e, const struct shard_array *a, uint64_t ro
 {
     const uint64_t n_bytes = (uint64_t)(a->offsets[row0 + n] - a->offsets[row0]);
     const uint32_t most = DICT_SAMPLE - DICT_SAMPLE / 10;
-    int r = 1;
+    int r;
 
     if (present < 2 || n_bytes == 0)
         return 0;
     if (e->encoding == FMT_ENC_DICT)
         return fmt_dict_strings(&e->dict, a, row0, n, 1, BASE_MIN(present, DICT_ENTRIES_MAX),
                                 n_bytes);
-    if (present > DICT_SAMPLE)
-        r = fmt_dict_strings(&e->dict, a, row0, DICT_SAMPLE, n / DICT_SAMPLE, most, n_bytes);
+    if (present <= DICT_SAMPLE) { /* few enough to count them all */
+        r = fmt_dict_strings(&e->dict, a, row0, n, 1, present, n_bytes);
+        if (r > 0)
+            e->n_distinct = e->dict.n;
+        return r > 0 && (e->dict.n > present / 2 || e->dict.n_bytes > n_bytes / 2) ? 0 : r;
+    }
+    r = fmt_dict_strings(&e->dict, a, row0, DICT_SAMPLE, n / DICT_SAMPLE, most, n_bytes);
     return r <= 0 ? r
                   : fmt_dict_strings(&e->dict, a, row0, n, 1,
                                      BASE_MIN(present / 2, DICT_ENTRIES_MAX), n_bytes / 2);

@@ -104,6 +104,20 @@ def test_all_types(tmp):
     assert got["small"]["distinct_max"] == 100 and got["small"]["distinct_min"] >= 2, got["small"]
 
 
+def test_values_of_a_small_table_are_counted(tmp):
+    """As Python counts them: those of any column but numbers of one byte, none of which is here."""
+    path = data("titanic", "titanic.csv")
+    if not path:
+        return
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, path)
+    with open(path, newline="") as f:
+        rows = list(csv.DictReader(f))
+    got = {c["name"]: c for c in tool_json("stats", ds)["columns"]}
+    for name in rows[0]:
+        assert got[name]["distinct"] == len({r[name] for r in rows if r[name]}), got[name]
+
+
 def test_reads_no_values_and_picks_columns(tmp):
     ds = os.path.join(tmp, "ds")
     rows = [{"a": i, "b": "text %d" % i} for i in range(1000)]
