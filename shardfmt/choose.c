@@ -19,7 +19,7 @@
 #define SAMPLE_RUNS_MIN 3u            /* evenly spread runs: an eighth of all, but no fewer than these */
 #define SAMPLE_RUNS_MAX 16u           /* and no more than these */
 #define DECODE_WEIGHT   64u /* so many bytes that zstd has to give weigh as one in the file */
-#define NOTHING_TO_GAIN 64u /* bytes of a sample: what takes no more is tried no other way */
+#define NOTHING_TO_GAIN 64u /* bytes of a sample: what takes no more is tried no other way but as differences */
 /* A way that leaves zstd more than so many times the bytes that another one takes when it is through with
  * them is not tried: packed bits and runs have little left in them, the others more. */
 #define PACKED_SHRINKS 2u

@@ -12,7 +12,7 @@
 #define MIN_MATCH     4u
 #define FRAME_BYTES   14u /* headers of frame, block and sections */
 #define SHORTEST      16u /* bytes that zstd may make fewer of */
-#define SKIP_STRENGTH 5u  /* a step is one byte longer for each 2^8 without a match */
+#define SKIP_STRENGTH 5u  /* a step is one byte longer for each 2^5 without a match */
 #define PRESET_BITS   5u  /* of a code by the tables that need not be sent, */
 #define PRESET_MAX    64u /* which zstd takes for fewer than about so many */
 #define BIT           256u /* fixed point: 1 bit */
@@ -150,7 +150,7 @@ search(struct fmt_estimator *e, const uint8_t *data, size_t n, struct found *f)
             p++;
             len = match_length(p, p - rep, end);
             count_sequence(f, anchor, (size_t)(p - anchor), len, 0);
-        } else if (seen >= e->begun && seen - e->begun < at &&
+        } else if (seen >= e->begun && /* of this input, and so before p */
                    base_load_le32(p) == base_load_le32(data + (seen - e->begun))) {
             const uint8_t *m = data + (seen - e->begun);
 
@@ -161,7 +161,9 @@ search(struct fmt_estimator *e, const uint8_t *data, size_t n, struct found *f)
             rep = (uint32_t)(p - m);
             count_sequence(f, anchor, (size_t)(p - anchor), len, rep + 1);
         } else {
-            p += ((size_t)(p - anchor) >> SKIP_STRENGTH) + 1;
+            const size_t step = ((size_t)(p - anchor) >> SKIP_STRENGTH) + 1;
+
+            p += BASE_MIN(step, (size_t)(limit - p));
             continue;
         }
         p += len;

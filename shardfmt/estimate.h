@@ -11,7 +11,7 @@
 
 /* Kept from use to use; zero before the first. Not thread-safe. */
 struct fmt_estimator {
-    uint32_t begun; /* positions below are those of earlier inputs */
+    uint32_t begun; /* lower positions in the table are those of earlier inputs */
     uint32_t table[1u << FMT_ESTIMATE_HASH_LOG];
 };
 

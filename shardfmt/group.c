@@ -93,7 +93,7 @@ struct imaging {
 };
 
 /* Where the level was left to us it is that of the measurements in docs/performance.md: 3, but for
- * small pages, of which level 1 makes as much in two thirds of the time, and much text. */
+ * small pages, which are as small at level 1, in less time, and much text. */
 static int
 zstd_level(const struct imaging *g, size_t raw_len)
 {
@@ -380,8 +380,8 @@ put_page(struct imaging *g, const struct shard_array *a, uint64_t row0, uint32_t
         r = store_page(g, &p);
     if (r == 0 && g->encoder.alternative &&
         p.stored_len > g->encoder.plain_cost - g->encoder.plain_cost / 8) {
-        /* The sample promised more than the page keeps (its estimates are on the high side, as trials
-         * are of a low level): is it smaller without? */
+        /* The sample promised more than the page keeps (its estimates are on the high side, as they are
+         * of level 1): is it smaller without? */
         const uint32_t chosen = g->encoder.used, n_distinct = g->encoder.n_distinct;
         const size_t end = g->im->bytes.len;
 

@@ -189,6 +189,95 @@ START_TEST(test_same_rows_give_the_same_bytes)
 }
 END_TEST
 
+/* Random words: zstd makes something else of them at each level. */
+static void
+words(char *dst, size_t len, uint64_t *st)
+{
+    for (size_t i = 0; i < len;) {
+        uint64_t x = test_random(st) % 4000 * UINT64_C(0x9e3779b97f4a7c15);
+
+        for (size_t n = 2 + (x >> 61); n && i < len; n--, x /= 26)
+            dst[i++] = (char)('a' + x % 26);
+        if (i < len)
+            dst[i++] = ' ';
+    }
+}
+
+/* Bytes in the file are what zstd makes of them at this level, and at no other of those that there are. */
+static void
+check_level(struct sample *x, const struct fmt_page *p, int level)
+{
+    static const int levels[] = {1, 3, 5, BASE_LEVEL_TEXT};
+    const uint8_t *stored = x->file.data + p->off;
+    uint8_t *out = malloc(base_codec_bound(p->raw_len));
+    struct base_buf raw = {0};
+
+    ck_assert_ptr_nonnull(out);
+    ck_assert_uint_eq(p->codec, FMT_CODEC_ZSTD);
+    ck_assert_int_eq(fmt_page_unpack(p, stored, x->codec, NULL, &raw, NULL), 0);
+    for (size_t i = 0; i < BASE_ARRAY_LEN(levels); i++) {
+        const int64_t n = base_codec_compress(x->codec, levels[i], out, base_codec_bound(p->raw_len),
+                                              raw.data, raw.len);
+
+        ck_assert_msg((n == p->stored_len && memcmp(out, stored, (size_t)n) == 0) == (levels[i] == level),
+                      "%u bytes, wanted level %d: is level %d?", p->raw_len, level, levels[i]);
+    }
+    base_buf_done(&raw);
+    free(out);
+}
+
+/* The level of a page goes by its size and type where none was asked for; pieces of values have the column's. */
+START_TEST(test_levels_of_pages_and_pieces)
+{
+    static const struct {
+        const char *column;
+        uint32_t n_rows, len; /* bytes of a row */
+        int adapted;          /* the level where none was asked for */
+    } cases[] = {
+        {"a:string", 100, 100, 1},
+        {"a:string", 600, 100, 3},
+        {"a:string", 6000, 100, BASE_LEVEL_TEXT},
+        {"a:binary", 6000, 100, BASE_LEVEL_TEXT},
+        {"a:list<string>", 6000, 100, BASE_LEVEL_TEXT},
+        {"a:tensor<uint8,100>", 100, 100, 1},
+        {"a:tensor<uint8,100>", 6000, 100, 3},
+        {"a:string", 1, FMT_INLINE_MAX + 16000, 3},
+        {"a:list<uint8>", 1, FMT_INLINE_MAX + 16000, 3},
+    };
+    const struct fmt_encode_opts opts[] = {{.zstd_level = 3, .zstd_adapt = true}, {.zstd_level = 5}};
+
+    for (size_t i = 0; i < BASE_ARRAY_LEN(cases); i++)
+        for (int asked = 0; asked < 2; asked++) {
+            char *text = malloc(cases[i].len);
+            uint64_t st = i;
+            bool out_of_line;
+            struct sample x;
+
+            ck_assert_ptr_nonnull(text);
+            sample_begin(&x, cases[i].column, 1);
+            for (uint32_t row = 0; row < cases[i].n_rows; row++) {
+                words(text, cases[i].len, &st);
+                ck_assert_int_eq(x.cols->type == SHARD_TYPE_TENSOR
+                                     ? fmt_column_append_tensor(x.cols, text)
+                                 : x.cols->elem == SHARD_TYPE_STRING
+                                     ? fmt_column_append_strings(x.cols, text, &cases[i].len, 1)
+                                 : x.cols->type == SHARD_TYPE_LIST
+                                     ? fmt_column_append_list(x.cols, text, cases[i].len)
+                                     : fmt_column_append_bytes(x.cols, text, cases[i].len),
+                                 0);
+            }
+            sample_write(&x, &opts[asked]);
+            out_of_line = cases[i].len > FMT_INLINE_MAX;
+            ck_assert_uint_eq(x.f->n_pieces, out_of_line ? 2 : 0);
+            for (uint32_t k = 0; k < (out_of_line ? 2 : 1); k++)
+                check_level(&x, out_of_line ? &x.f->pieces[k] : &x.f->pages[k],
+                            asked ? 5 : cases[i].adapted);
+            sample_done(&x);
+            free(text);
+        }
+}
+END_TEST
+
 START_TEST(test_statistics_bound_the_values)
 {
     const struct fmt_encode_opts opts = {.zstd_level = 3};
@@ -935,6 +1024,7 @@ suite(void)
     tcase_add_test(tc, test_tail_of_any_assumed_size_opens);
     tcase_add_test(tc, test_shard_without_rows);
     tcase_add_test(tc, test_same_rows_give_the_same_bytes);
+    tcase_add_test(tc, test_levels_of_pages_and_pieces);
     tcase_add_test(tc, test_statistics_bound_the_values);
     tcase_add_test(tc, test_statistics_of_small_floats_and_timestamps);
     tcase_add_test(tc, test_wide_table_comes_back);

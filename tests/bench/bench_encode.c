@@ -3,8 +3,8 @@
  *
  *     bench_encode DATASET THREADS ROUNDS encode|zstd [LEVEL]
  *
- * Without LEVEL zstd has 3, and encoding what ingest does by default: 3, and more where that is said to
- * pay. With it both have that level everywhere. */
+ * Without LEVEL zstd has 3, and encoding what ingest has by default, which goes by the page. With it both have
+ * that level everywhere. */
 #include "config.h"
 
 #include <pthread.h>
