@@ -130,14 +130,14 @@ append_value(struct fmt_column *c, uint64_t *st, enum shape shape, uint64_t row)
     }
 }
 
-/* nulls: 0 none, 1 some, 2 all. */
+/* nulls: 0 none, 1 some, in every other 500 rows few, 2 all. */
 static void
 fill(struct fmt_column *c, uint32_t n, enum shape shape, int nulls, uint64_t seed)
 {
     uint64_t st = seed;
 
     for (uint32_t i = 0; i < n; i++) {
-        const bool null = nulls == 2 || (nulls == 1 && test_random(&st) % 4 == 0);
+        const bool null = nulls == 2 || (nulls == 1 && test_random(&st) % (i / 500 % 2 ? 300 : 4) == 0);
 
         ck_assert_int_eq(null ? fmt_column_append_null(c) : append_value(c, &st, shape, i), 0);
     }

@@ -10,7 +10,7 @@ tests_make_dataset_SOURCES = tests/make_dataset.c $(fmt_util)
 tests_make_dataset_LDADD = shardfmt/libfmt.la lib/libbase.la
 if HAVE_CHECK
 fmt_core_check = tests/check_column tests/check_encode tests/check_estimate tests/check_filter tests/check_ints \
-	tests/check_lengths tests/check_shard tests/check_zdict
+	tests/check_lengths tests/check_shard tests/check_stats tests/check_zdict
 check_PROGRAMS += $(fmt_core_check)
 TESTS += $(fmt_core_check)
 fmt_core_libs = shardfmt/libfmt.la lib/libbase.la $(CHECK_LIBS)
@@ -20,6 +20,9 @@ tests_check_column_LDADD = $(fmt_core_libs)
 tests_check_shard_SOURCES = tests/check_shard.c $(shard_util) $(fmt_util)
 tests_check_shard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_shard_LDADD = $(fmt_core_libs)
+tests_check_stats_SOURCES = tests/check_stats.c $(fmt_util)
+tests_check_stats_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_check_stats_LDADD = $(fmt_core_libs) -lm
 tests_check_estimate_SOURCES = tests/check_estimate.c
 tests_check_estimate_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_check_estimate_LDADD = $(fmt_core_libs)
