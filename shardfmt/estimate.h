@@ -1,4 +1,4 @@
-/* Estimating what zstd would make of some bytes, for choosing among ways to store them: within some percent of
+/* Estimating what zstd would make of some bytes, for choosing among ways to store them: mostly within some percent of
  * its level 1, in a third of the time, and the same whatever the version of zstd. Integers only, so
  * that every machine comes to the same choice. */
 #ifndef FMT_ESTIMATE_H
