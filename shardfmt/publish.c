@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/fail.h"
@@ -32,6 +33,7 @@
 #define ROOT_SUFFIX ".root"
 #define ROOT_DIGITS 20
 #define LABEL_MAX   100 /* bytes of the label in a shard's name */
+#define ASIDE_MAX   1000
 
 /* -------------------------------------------------------------------------------------- names */
 
@@ -147,19 +149,54 @@ label_safe(const char *label, char ret[LABEL_MAX + 2])
     ret[n] = '\0';
 }
 
+/* A folder stands where a file shall be: it gets the first of the names "path.old-N" that is free. */
+static int
+folder_set_aside(int dirfd, const char *path)
+{
+    char aside[FMT_PATH_MAX + 32];
+    struct stat st;
+
+    for (unsigned n = 1; n <= ASIDE_MAX; n++) {
+        (void)snprintf(aside, sizeof(aside), "%s.old-%u", path, n);
+        if (fstatat(dirfd, aside, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            return errno == ENOENT && renameat(dirfd, path, dirfd, aside) == 0 ? 0 : -errno;
+    }
+    return -EEXIST;
+}
+
+int
+fmt_place(int dirfd, const char *tmp_path, const char *path, struct shard_error *err)
+{
+    int r;
+
+    if (renameat(dirfd, tmp_path, dirfd, path) == 0)
+        return 0;
+    if (errno != EISDIR)
+        return base_fail(err, -errno, "%s cannot be moved to %s", tmp_path, path);
+    r = folder_set_aside(dirfd, path);
+    if (r < 0)
+        return base_fail(err, r, "%s is a folder and cannot be renamed to %s.old-1; move it away",
+                         path, path);
+    return renameat(dirfd, tmp_path, dirfd, path) == 0
+               ? 0
+               : base_fail(err, -errno, "%s cannot be moved to %s", tmp_path, path);
+}
+
 int
 fmt_shard_place(int dirfd, const char *tmp_path, const char *folder, const char *label,
                 struct base_hash128 hash, char ret_path[256], struct shard_error *err)
 {
     char hex[BASE_HEX128_LEN + 1], safe[LABEL_MAX + 2], path[256];
+    int r;
 
     base_hex128(hash, hex);
     label_safe(label, safe);
     (void)snprintf(path, sizeof(path), "%s/%s%s.shard", folder, safe, hex);
     if (!fmt_path_ok(path, folder))
         return base_fail(err, -EINVAL, "%s cannot be the name of a shard", path);
-    if (renameat(dirfd, tmp_path, dirfd, path) < 0)
-        return base_fail(err, -errno, "%s cannot be moved to %s", tmp_path, path);
+    r = fmt_place(dirfd, tmp_path, path, err);
+    if (r < 0)
+        return r;
     memcpy(ret_path, path, sizeof(path));
     return 0;
 }

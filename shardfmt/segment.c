@@ -439,8 +439,8 @@ fmt_segment_write(int dirfd, const struct fmt_snapshot *s, uint32_t i, uint32_t 
         goto out;
     fmt_segment_path(info.hash, path);
     /* A file of that name has the same content, or had before it was damaged. */
-    if (renameat(dirfd, tmp, dirfd, path) < 0) {
-        r = base_fail(err, -errno, "%s cannot be moved to %s", tmp, path);
+    r = fmt_place(dirfd, tmp, path, err);
+    if (r < 0) {
         (void)unlinkat(dirfd, tmp, 0);
         goto out;
     }

@@ -122,6 +122,11 @@ SHARD_NODISCARD int fmt_tmp_path(const char *what, char ret[FMT_TMP_PATH_MAX],
 /* "roots/<20 digits>.root" */
 #define FMT_ROOT_PATH_MAX 40
 void fmt_root_path(uint64_t number, char ret[FMT_ROOT_PATH_MAX]);
+/* Rename a finished temporary file to its content-named place. A file there is replaced, as it has
+ * the same content or had; a folder there is renamed to "path.old-1", or the next number that is
+ * free. */
+SHARD_NODISCARD int fmt_place(int dirfd, const char *tmp_path, const char *path,
+                              struct shard_error *err);
 /* A finished temporary shard moves to its final, content-named place under folder (FMT_DIR_*),
  * with label in front ("train"; may be ""; what cannot stand in a file name becomes "_"). A file of
  * that name has the same content and is replaced. ret_path is relative to the dataset. The folder

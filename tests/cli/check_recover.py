@@ -143,6 +143,24 @@ def test_a_damaged_segment_is_put_together_again(tmp):
         shutil.rmtree(copy)
 
 
+def test_a_folder_in_place_of_a_segment_is_set_aside(tmp):
+    ds = dataset(tmp)
+    want, whole = cat(ds), tree(ds)
+    [segment] = files(ds, "segments/")
+    for aside in (".old-1", ".old-2"):  # what the first recovery set aside stays where it is
+        os.unlink(os.path.join(ds, segment))
+        os.mkdir(os.path.join(ds, segment))
+        write(os.path.join(ds, segment, "mine"), aside)
+        dry = tool_json("recover", "--dry-run", ds)
+        assert os.listdir(os.path.join(ds, segment)) == ["mine"]
+        r = tool_json("recover", ds)
+        assert r["damaged"] == dry["damaged"] and segment in [d["file"] for d in r["damaged"]], r
+        assert r["published"] and r["ok"] and r["rows"] == dry["rows"] == N and cat(ds) == want, r
+        assert tree(ds)[segment] == whole[segment] and tool_json("verify", ds)["ok"]
+        with open(os.path.join(ds, segment + aside, "mine")) as f:
+            assert f.read() == aside
+
+
 def row_numbers(ds, path):
     """First and last row of a shard, as verify says where it is cut off."""
     whole = open(os.path.join(ds, path), "rb").read()
