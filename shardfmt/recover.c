@@ -244,6 +244,14 @@ hint_of(const struct recover *r, const struct fmt_found *f)
     return NULL;
 }
 
+/* Whether a segment that is whole lists another file under the name of this one: names hold the
+ * hash of the content, so that this one is a stranger. */
+static bool
+is_stranger(const struct recover *r, const struct fmt_found *f)
+{
+    return hint_of(r, f) == NULL && base_lists(r->hints.shards, r->hints.n_shards, f->path);
+}
+
 /* --------------------------------------------------------------------------------- which shards */
 
 /* The columns: the base's, or else those that most rows have. */
@@ -401,6 +409,8 @@ base_pick(struct recover *r)
     return rc;
 }
 
+#define ORPHAN_TEXT_MAX (FMT_PATH_MAX + 64)
+
 /* A shard that the base does not list. */
 struct orphan {
     const struct fmt_found *f;
@@ -461,14 +471,22 @@ orphan_fill(struct recover *r, const struct fmt_found *f, struct orphan *ret)
     return rc;
 }
 
-/* The pick whose rows, or whose very file, the orphan is again; or NULL. */
+/* Whether something of it can be had, or it never had any rows. */
+static bool
+has_rows(const struct fmt_found *f)
+{
+    return good_rows(f) || f->info.n_rows == 0;
+}
+
+/* The pick whose rows, or whose very file, the orphan is again; or NULL. Those of which no row can
+ * be had count only with dead. */
 static const struct pick *
-orphan_taken(const struct recover *r, const struct orphan *o)
+orphan_taken(const struct recover *r, const struct orphan *o, bool dead)
 {
     for (uint32_t i = 0; i < r->n_picks; i++) {
         const struct pick *p = &r->picks[i];
 
-        if (p->f == NULL || good_rows(p->f) == 0)
+        if (p->f == NULL || (good_rows(p->f) == 0 && !dead))
             continue;
         if (base_hash128_eq(p->f->info.hash, o->f->info.hash))
             return p;
@@ -533,6 +551,34 @@ orphan_where(const struct recover *r, const struct orphan *o)
     return behind;
 }
 
+/* Why the orphan is not taken, or NULL. */
+static const char *
+orphan_refusal(const struct recover *r, const struct orphan *o, char text[static ORPHAN_TEXT_MAX])
+{
+    const struct pick *other = orphan_taken(r, o, false);
+
+    if (is_stranger(r, o->f))
+        return "a segment lists another content under this name";
+    if (other == NULL)
+        return orphan_too_much(r, o) ? "the newest root has no room for its rows" : NULL;
+    (void)snprintf(text, ORPHAN_TEXT_MAX, "its rows have the same place as those of %s",
+                   other->f->path);
+    return text;
+}
+
+/* Orphans of which no row can be had tell how many rows there were, unless a root does. They come
+ * into the list behind all others, whose places they might have. */
+static int
+orphans_dead(struct recover *r, const struct orphan *list, uint32_t n)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc >= 0 && !r->res.exact && i < n; i++)
+        if (!has_rows(list[i].f) && !is_stranger(r, list[i].f) && !orphan_taken(r, &list[i], true))
+            rc = pick_insert(r, orphan_where(r, &list[i]), &list[i].p);
+    return rc;
+}
+
 static int
 orphans_pick(struct recover *r)
 {
@@ -551,22 +597,22 @@ orphans_pick(struct recover *r)
         qsort(list, n, sizeof(*list), orphan_compare);
     for (uint32_t i = 0; rc >= 0 && i < n; i++) {
         const struct orphan *o = &list[i];
-        const struct pick *other = orphan_taken(r, o);
-        char text[FMT_PATH_MAX + 64];
+        char text[ORPHAN_TEXT_MAX];
+        const char *refusal;
 
-        if (good_rows(o->f) == 0 && o->f->info.n_rows)
+        if (!has_rows(o->f))
             continue; /* told as damaged */
-        (void)snprintf(text, sizeof(text), "its rows have the same place as those of %s",
-                       other ? other->f->path : "");
-        if (other || orphan_too_much(r, o)) {
-            tell(r, FMT_RECOVER_LEFT_OUT, o->f->path,
-                 other ? text : "the newest root has no room for its rows");
+        refusal = orphan_refusal(r, o, text);
+        if (refusal) {
+            tell(r, FMT_RECOVER_LEFT_OUT, o->f->path, refusal);
             continue;
         }
         tell(r, FMT_RECOVER_TAKEN, o->f->path,
              o->listed ? "a segment lists it" : "by what it says of itself");
         rc = pick_insert(r, orphan_where(r, o), &o->p);
     }
+    if (rc >= 0)
+        rc = orphans_dead(r, list, n);
     free(list);
     return rc;
 }

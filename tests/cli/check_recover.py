@@ -327,6 +327,49 @@ def test_without_a_root_gaps_are_named(tmp):
     same_splits(ds, want)
 
 
+def test_without_a_root_a_shard_that_is_damaged_all_over_is_lost(tmp):
+    """The last one of its split: nothing comes behind it that would tell of a gap, but its footer."""
+    ds = dataset(tmp)
+    want = splits(ds)
+    ends = {rel: row_numbers(ds, rel) for rel in files(ds, "shards/train")}
+    last, (first, end) = max(ends.items(), key=lambda item: item[1])
+    assert end == len(want["train"])
+    for group in Shard(os.path.join(ds, last)).groups:
+        page = group.columns[0][0]
+        damage(ds, last, page.off + page.stored_len // 2)
+    for rel in files(ds, "roots/") + files(ds, "segments/"):
+        damage(ds, rel)
+    r = recover(ds, 4)
+    assert r["rows_lost"] == end - first and r["rows"] == N - (end - first), r
+    assert last in [d["file"] for d in r["damaged"]] and last not in [d["file"] for d in r["taken"]]
+    assert (r["lost"][0]["row_first"], r["lost"][-1]["row_last"] + 1) == (first, end), r["lost"]
+    del want["train"][first:]
+    same_splits(ds, want)
+
+
+def test_a_shard_under_the_name_of_another_one_is_left_out(tmp):
+    """A segment that is whole tells which content a name has; else nobody does."""
+    ds, other = os.path.join(tmp, "ds"), os.path.join(tmp, "other")
+    for name, first in ((ds, 100000), (other, 200000)):  # row groups of the same rows, one in a shard
+        path = write(name + ".jsonl", "\n".join(map(json.dumps, rows(first))))
+        ingest(name, path, "--row-group-bytes", "16K", "--shard-bytes", "1")
+    want = cat(ds)
+    ends = {row_numbers(ds, rel): rel for rel in files(ds, "shards/")}
+    foreign = {row_numbers(other, rel): rel for rel in files(other, "shards/")}
+    (first, end), victim = sorted(ends.items())[3]
+    shutil.copy(os.path.join(other, foreign[first, end]), os.path.join(ds, victim))
+    os.unlink(os.path.join(ds, files(ds, "roots/")[0]))
+    copy = os.path.join(tmp, "copy")
+    shutil.copytree(ds, copy)
+    r = recover(ds, 4)
+    [out] = r["left_out"]
+    assert out["file"] == victim and "another content" in out["reason"], r["left_out"]
+    assert [(e["row_first"], e["row_last"] + 1) for e in r["lost"]] == [(first, end)], r["lost"]
+    assert cat(ds) == want[:first] + want[end:]
+    damage(copy, files(copy, "segments/")[0])
+    assert victim in [d["file"] for d in recover(copy, 4)["taken"]]
+
+
 def test_foreign_files_and_other_datasets(tmp):
     ds = dataset(tmp)
     want, n = cat(ds), len(files(ds, "shards/"))
