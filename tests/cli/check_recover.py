@@ -1,6 +1,7 @@
 """shardtool recover: what is whole comes back, what is lost is named, and nothing is removed. Rows
 are compared with those of the input, losses with row groups as `cat` gave them before."""
 
+import fcntl
 import json
 import os
 import random
@@ -480,8 +481,22 @@ def test_killed_recovery_changes_nothing(tmp):
         except subprocess.TimeoutExpired:
             p.send_signal(signal.SIGKILL)
             p.wait()
+    left = write(os.path.join(ds, "tmp", "1-0123456789abcdef0123456789abcdef.shard"), "what a killed one left")
+    os.mkdir(os.path.join(ds, "tmp", "folder"))
+    tool("recover", "--dry-run", ds, status=None)
+    assert os.path.exists(left)
     tool("recover", ds)
     assert cat(ds) == want and tool_json("verify", ds)["ok"]
+    assert os.listdir(os.path.join(ds, "tmp")) == ["folder"]  # not ours
+    write(left, "and where there is nothing to do")
+    assert tool_json("recover", ds)["sound"] and not os.path.exists(left)
+    # Not while somebody else holds the dataset.
+    write(left, "being written")
+    fd = os.open(ds, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    tool("recover", ds, status=1)
+    assert os.path.exists(left)
+    os.close(fd)
 
 
 main(globals())

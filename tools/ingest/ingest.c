@@ -382,7 +382,7 @@ compare_existing(struct pipeline *p, struct shard_error *err)
         p->ret->shards = s.n_shards;
         base_hex128(s.hash, p->ret->snapshot);
         r = fmt_schema_copy(&p->ret->schema, &s.schema);
-        ingest_target_clean_tmp(&p->target);
+        ingest_clean_tmp(p->target.dirfd);
     }
     fmt_snapshot_done(&s);
     return r;

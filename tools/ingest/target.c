@@ -183,10 +183,19 @@ ingest_target_prepare(struct ingest_target *t, struct shard_error *err)
     return r == -EACCES ? 0 : r; /* one may make folders where one may not read */
 }
 
-void
-ingest_target_clean_tmp(struct ingest_target *t)
+/* What cannot be removed, a folder of somebody's say, is no reason to leave the rest. */
+static int
+entry_clean(void *arg, int dirfd, const char *name)
 {
-    (void)clear_folder(t, FMT_DIR_TMP);
+    (void)arg;
+    (void)unlinkat(dirfd, name, 0);
+    return 0;
+}
+
+void
+ingest_clean_tmp(int dirfd)
+{
+    (void)each_entry(dirfd, FMT_DIR_TMP, entry_clean, NULL);
 }
 
 void
@@ -197,7 +206,7 @@ ingest_target_abandon(struct ingest_target *t)
 
     /* Where publishing failed halfway the dataset may be there all the same. */
     if (fmt_newest_root(t->dirfd, &newest, &err) < 0 || newest > 0) {
-        ingest_target_clean_tmp(t);
+        ingest_clean_tmp(t->dirfd);
         return;
     }
     for (size_t i = 0; i < BASE_ARRAY_LEN(folders); i++) {

@@ -22,8 +22,8 @@ SHARD_NODISCARD int ingest_target_open(struct ingest_target *t, const char *path
 /* Ready to be written into: what an interrupted ingest left is gone, the folders are there. Only
  * where newest is 0. */
 SHARD_NODISCARD int ingest_target_prepare(struct ingest_target *t, struct shard_error *err);
-/* Remove what is below tmp/. */
-void ingest_target_clean_tmp(struct ingest_target *t);
+/* Remove the files below tmp/ of a dataset, whose lock the caller holds: nobody else writes them. */
+void ingest_clean_tmp(int dirfd);
 /* Nothing was published: remove what was written, and the directory if it was made here. */
 void ingest_target_abandon(struct ingest_target *t);
 void ingest_target_close(struct ingest_target *t);

@@ -14,6 +14,7 @@
 #include "lib/fail.h"
 #include "lib/report.h"
 #include "tools/cli.h"
+#include "tools/ingest/target.h"
 #include "tools/shardtool/shardtool.h"
 
 enum { OPT_JOBS = 1, OPT_DRY_RUN };
@@ -27,7 +28,7 @@ static const struct cli_opt opts[] = {
 static const struct cli_usage usage = {
     "DATASET",
     "Read all of a dataset and, where its newest snapshot is damaged, publish a new one of what is\n"
-    "whole. Says what is lost. Nothing is removed.",
+    "whole. Says what is lost. Nothing is removed but what a killed program left in tmp/.",
     opts,
     "Exit status: 0 no row is lost; 1 nothing could be done; 4 rows are lost, or may be."};
 
@@ -130,6 +131,7 @@ recover(const char *path, bool dry_run, unsigned n_threads)
     struct fmt_recover_result res = {0};
     struct shard_error err = {0};
     json_t *obj = json_object();
+    bool locked, clean;
     int r, status;
 
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
@@ -139,11 +141,17 @@ recover(const char *path, bool dry_run, unsigned n_threads)
         goto out;
     }
     /* The lock that an ingest holds: its shards are no leftovers. */
-    if (flock(dirfd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+    locked = flock(dirfd, LOCK_EX | LOCK_NB) == 0;
+    if (!locked && errno == EWOULDBLOCK) {
         status = cli_fail(CLI_FAILED, "%s: another program is writing to it", path);
         goto out;
     }
+    clean = locked && !dry_run;
+    if (clean)
+        ingest_clean_tmp(dirfd); /* of one that was killed: there may be no other room on the disk */
     r = fmt_recover(dirfd, dry_run, n_threads, cli_json() ? on_note_json : on_note, obj, &res, &err);
+    if (clean)
+        ingest_clean_tmp(dirfd); /* where this one failed */
     if (r < 0) {
         status = cli_fail(CLI_FAILED, "%s: %s", path, err.text);
         goto out;
