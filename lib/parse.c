@@ -14,6 +14,12 @@
 #include "lib/arith.h"
 #include "lib/fail.h"
 
+static bool
+all_digits(const char *text)
+{
+    return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
 /* Digits at *text, moved past; false where there are none or they do not fit. */
 static bool
 parse_digits(const char **text, uint64_t *ret)
@@ -58,12 +64,11 @@ unit_shift(char c)
 int
 base_parse_size(const char *text, const char *what, uint64_t *ret, struct shard_error *err)
 {
-    const char *p = text;
+    const char *p = text + strspn(text, "0123456789"), *digits = text;
+    const bool number = p > text;
     int shift = 0;
     uint64_t v;
 
-    if (!parse_digits(&p, &v))
-        goto bad;
     if (unit_shift(*p) > 0) {
         shift = unit_shift(*p++);
         if (p[0] == 'i' && p[1] == 'B')
@@ -73,14 +78,14 @@ base_parse_size(const char *text, const char *what, uint64_t *ret, struct shard_
     } else if (p[0] == 'B') {
         p++;
     }
-    if (*p != '\0' || v > UINT64_MAX >> shift)
-        goto bad;
+    if (!number || *p != '\0')
+        return base_fail(err, SHARD_EPARSE,
+                         "%s: '%s' is not a size; write a whole number and K, M, G or T, as in 256M",
+                         what, text);
+    if (!parse_digits(&digits, &v) || v > UINT64_MAX >> shift)
+        return base_fail(err, SHARD_EPARSE, "%s: %s is more than 64 bits hold", what, text);
     *ret = v << shift;
     return 0;
-bad:
-    return base_fail(err, SHARD_EPARSE,
-                     "%s: '%s' is not a size; write a whole number and K, M, G or T, as in 256M",
-                     what, text);
 }
 
 int
@@ -89,14 +94,17 @@ base_parse_u64(const char *text, const char *what, uint64_t min, uint64_t max, u
 {
     const char *p = text;
     uint64_t v;
+    bool fits;
 
-    if (!parse_digits(&p, &v) || *p != '\0')
+    if (!all_digits(text))
         return base_fail(err, SHARD_EPARSE, "%s: '%s' is not a whole number", what, text);
-    if (v < min || v > max) {
-        if (max == UINT64_MAX)
-            return base_fail(err, SHARD_EPARSE, "%s: %" PRIu64 " is below %" PRIu64, what, v, min);
-        return base_fail(err, SHARD_EPARSE, "%s: %" PRIu64 " is not between %" PRIu64
-                         " and %" PRIu64, what, v, min, max);
+    fits = parse_digits(&p, &v);
+    if (!fits || v < min || v > max) {
+        if (max < UINT64_MAX)
+            return base_fail(err, SHARD_EPARSE, "%s: %s is not between %" PRIu64 " and %" PRIu64,
+                             what, text, min, max);
+        return base_fail(err, SHARD_EPARSE, "%s: %s is %s %" PRIu64, what, text,
+                         fits ? "below" : "above", fits ? min : max);
     }
     *ret = v;
     return 0;

@@ -466,6 +466,28 @@ at_literal(const struct parser *p)
            is_word(p, "true") || is_word(p, "false") || is_word(p, "null");
 }
 
+/* Digits with a sign, a point and an exponent. */
+static bool
+is_decimal(const char *s)
+{
+    size_t whole, part = 0;
+
+    s += *s == '-' || *s == '+';
+    whole = strspn(s, "0123456789");
+    s += whole;
+    if (*s == '.') {
+        part = strspn(++s, "0123456789");
+        s += part;
+    }
+    if (whole + part && (*s == 'e' || *s == 'E')) {
+        s += 1 + (s[1] == '-' || s[1] == '+');
+        part = strspn(s, "0123456789");
+        whole = 0;
+        s += part;
+    }
+    return whole + part && *s == '\0';
+}
+
 static int
 number_literal(struct parser *p, struct literal *ret)
 {
@@ -488,6 +510,8 @@ number_literal(struct parser *p, struct literal *ret)
         ret->i = negative ? -(__int128)v : (__int128)v;
         return 0;
     }
+    if (!is_decimal(text))
+        return FAIL_AT(p, p->t.at, "'%s' is no number: those are decimal, as 12, -0.5 and 1e9", text);
     ret->kind = LIT_FLOAT;
     r = base_parse_double(text, "", -HUGE_VAL, HUGE_VAL, &ret->f, &unused);
     if (r == -ENOMEM)

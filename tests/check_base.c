@@ -287,6 +287,13 @@ START_TEST(test_parse_u64)
     ck_assert_int_eq(base_parse_u64("0", "-j", 1, 9, &v, &err), SHARD_EPARSE);
     ck_assert_int_eq(base_parse_u64("10", "-j", 1, 9, &v, &err), SHARD_EPARSE);
     ck_assert_str_eq(err.text, "-j: 10 is not between 1 and 9");
+    ck_assert_int_eq(base_parse_u64("99999999999999999999", "-j", 1, 9, &v, &err), SHARD_EPARSE);
+    ck_assert_str_eq(err.text, "-j: 99999999999999999999 is not between 1 and 9");
+    ck_assert_int_eq(base_parse_u64("18446744073709551616", "-n", 0, UINT64_MAX, &v, &err),
+                     SHARD_EPARSE);
+    ck_assert_str_eq(err.text, "-n: 18446744073709551616 is above 18446744073709551615");
+    ck_assert_int_eq(base_parse_size("16777216T", "-m", &v, &err), SHARD_EPARSE);
+    ck_assert_str_eq(err.text, "-m: 16777216T is more than 64 bits hold");
     ck_assert_uint_eq(v, 7);
     for (unsigned i = 0; i < BASE_ARRAY_LEN(bad); i++)
         ck_assert_msg(base_parse_u64(bad[i], "-j", 0, UINT64_MAX, &v, &err) == SHARD_EPARSE,

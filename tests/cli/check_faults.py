@@ -39,6 +39,8 @@ class Run:
             else:
                 ok = p.stderr.startswith(b"shardtool") or b"\nshardtool" in p.stderr
                 ok = (ok or p.returncode == 4 and p.stdout) and self.bad(place)
+                if fault.split(":")[0] in ("write", "sync", "place"):  # which dataset it is about
+                    ok = ok and os.fsencode(place) in p.stderr
             return p.returncode, count, failed, ok, p.stderr.decode(errors="replace")[-600:]
         finally:
             shutil.rmtree(place, ignore_errors=True)

@@ -1,6 +1,7 @@
 """shardtool ingest on small generated inputs: what decides the bytes and what does not, duplicates,
 splits, bad records, wrong options, outputs that are something else."""
 
+import fcntl
 import io
 import json
 import os
@@ -570,6 +571,18 @@ def test_closed_and_full_outputs(tmp):
                        shell=True, stderr=subprocess.PIPE)
     assert p.returncode == 1 and not os.path.exists(out), p
     assert [n for n in os.listdir(tmp) if n.startswith("part.jsonl")] == []
+
+
+def test_a_dataset_that_is_locked(tmp):
+    """By whatever program."""
+    path, ds = write(os.path.join(tmp, "a.txt"), "x\n"), os.path.join(tmp, "ds")
+    os.mkdir(ds)
+    fd = os.open(ds, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    for args in (("ingest", "-o", ds, path), ("recover", ds)):
+        e = tool_json(*args, status=1)["error"]
+        assert ds + ": another program is writing to it; wait until it ends" in e, e
+    os.close(fd)
 
 
 main(globals())

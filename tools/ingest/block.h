@@ -42,6 +42,7 @@ struct ingest_cut_opts {
     char quote;           /* 0 = '"' */
     bool no_header;       /* CSV: the first record is data */
     int spool_dirfd;      /* dataset in whose tmp/ long files go; -1: nowhere, it is a dry run */
+    const char *spool_name; /* of that dataset, for messages */
     int spool_level;      /* of zstd, for them */
     const char *spool_column; /* name of the column that they get into; NULL = content */
     struct ingest_walk_opts walk;

@@ -639,6 +639,13 @@ next_whole(struct ingest_cutter *c, struct ingest_block **ret_block, struct shar
     return emit(c, c->entry, c->format, c->buf.len, ret_block, err);
 }
 
+/* A failure of the temporary file is about the dataset, where it stands. */
+static int
+spooled(const struct ingest_cutter *c, int r, struct shard_error *err)
+{
+    return r < 0 && c->opts.spool_name ? base_fail_in(err, r, "%s", c->opts.spool_name) : r;
+}
+
 /* All that is left of a long file into a temporary one; its first bytes stay in the buffer. */
 static int
 spool_rest(struct ingest_cutter *c, struct shard_error *err)
@@ -651,16 +658,17 @@ spool_rest(struct ingest_cutter *c, struct shard_error *err)
     if (base_buf_append(&head, c->buf.data, SPOOL_HEAD) < 0)
         return base_fail(err, -ENOMEM, "%s", c->file->name);
     r = fmt_spooled_new(c->opts.spool_dirfd, column, c->opts.spool_level, &c->spooled, err);
+    r = spooled(c, r, err);
     while (r == 0 && (c->buf.len || !c->ended)) {
         ingest_utf8_feed(&utf8, c->buf.data, c->buf.len);
-        r = fmt_spooled_put(c->spooled, c->buf.data, c->buf.len, err);
+        r = spooled(c, fmt_spooled_put(c->spooled, c->buf.data, c->buf.len, err), err);
         c->offset += c->buf.len;
         c->buf.len = 0;
         if (r == 0)
             r = fill(c, SPOOL_READ, err);
     }
     if (r == 0)
-        r = fmt_spooled_end(c->spooled, err);
+        r = spooled(c, fmt_spooled_end(c->spooled, err), err);
     if (r < 0) {
         base_buf_done(&head);
         return base_fail_in(err, r, "%s", c->file->name);

@@ -322,6 +322,13 @@ write_group(struct ingest_groups *gs, struct ingest_group *g, struct shard_error
     return r;
 }
 
+/* Messages of writers name files by their place in the dataset. */
+static void
+writer_ended(struct ingest_groups *gs, int r)
+{
+    gs->writer_result = r < 0 ? base_fail_in(&gs->writer_err, r, "%s", gs->dataset) : r;
+}
+
 static void *
 writer_main(void *arg)
 {
@@ -333,7 +340,7 @@ writer_main(void *arg)
 
         /* After a failure groups are only handed back. */
         if (gs->writer_result == 0)
-            gs->writer_result = write_group(gs, g, &gs->writer_err);
+            writer_ended(gs, write_group(gs, g, &gs->writer_err));
         g->work.result = gs->writer_result;
         g->work.err = gs->writer_err;
         fmt_image_free(g->image);
@@ -342,7 +349,7 @@ writer_main(void *arg)
     }
     for (size_t i = 0; i < gs->n_lanes && gs->writer_result == 0; i++) {
         if (gs->lanes[i].writer)
-            gs->writer_result = lane_finish_shard(gs, &gs->lanes[i], &gs->writer_err);
+            writer_ended(gs, lane_finish_shard(gs, &gs->lanes[i], &gs->writer_err));
     }
     return NULL;
 }
@@ -590,7 +597,7 @@ ingest_groups_close_all(struct ingest_groups *gs)
 
 int
 ingest_groups_open(struct ingest_groups *gs, struct ingest_crew *crew, int dirfd,
-                   const struct fmt_encode_opts *encode, uint64_t shard_bytes,
+                   const char *dataset, const struct fmt_encode_opts *encode, uint64_t shard_bytes,
                    struct ingest_lane *lanes, size_t n_lanes, struct shard_error *err)
 {
     int r;
@@ -598,6 +605,7 @@ ingest_groups_open(struct ingest_groups *gs, struct ingest_crew *crew, int dirfd
     memset(gs, 0, sizeof(*gs));
     gs->crew = crew;
     gs->dirfd = dirfd;
+    gs->dataset = dataset;
     gs->encode = *encode;
     gs->train = fmt_zdicts_wanted(encode);
     gs->shard_bytes = shard_bytes;

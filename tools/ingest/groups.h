@@ -46,6 +46,7 @@ struct ingest_lane {
 struct ingest_groups {
     struct ingest_crew *crew;
     int dirfd;                       /* of the dataset; -1 = write nothing */
+    const char *dataset;             /* its name, for messages */
     struct fmt_encode_opts encode;
     uint64_t shard_bytes;            /* stored; a shard ends with the group that reaches it */
     struct ingest_lane *lanes;       /* n_lanes */
@@ -68,7 +69,8 @@ struct ingest_groups {
 
 /* lanes stay the caller's, label to raw_limit filled in, the rest zero. */
 SHARD_NODISCARD int ingest_groups_open(struct ingest_groups *gs, struct ingest_crew *crew,
-                                       int dirfd, const struct fmt_encode_opts *encode,
+                                       int dirfd, const char *dataset,
+                                       const struct fmt_encode_opts *encode,
                                        uint64_t shard_bytes, struct ingest_lane *lanes,
                                        size_t n_lanes, struct shard_error *err);
 /* Add row `row` of block `block` of b to the lane. */

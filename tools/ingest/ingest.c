@@ -139,6 +139,7 @@ start_crew(struct pipeline *p, struct shard_error *err)
         return r;
     cut.block_bytes = INGEST_BATCH_BYTES;
     cut.spool_dirfd = p->target.dirfd;
+    cut.spool_name = o->output;
     for (size_t i = 0; i < o->parse.n_renames; i++)
         if (strcmp(o->parse.renames[i].from, "content") == 0)
             cut.spool_column = o->parse.renames[i].to;
@@ -246,8 +247,8 @@ start_sequencer(struct pipeline *p, struct shard_error *err)
         r = make_lanes(p, raw_limit, err);
     encode = encode_opts(p);
     if (r == 0)
-        r = ingest_groups_open(&p->groups, &p->crew, p->target.dirfd, &encode,
-                               o->shard_bytes ? o->shard_bytes : SHARD_DEFAULT, p->lanes,
+        r = ingest_groups_open(&p->groups, &p->crew, p->target.dirfd, o->output,
+                               &encode, o->shard_bytes ? o->shard_bytes : SHARD_DEFAULT, p->lanes,
                                p->n_splits + 1, err);
     if (r < 0)
         return r;
@@ -358,7 +359,9 @@ publish(struct pipeline *p, struct shard_error *err)
         r = ingest_provenance_add(&s, p->opts, p->reader.facts, ret, err);
     if (r == 0)
         r = fmt_publish(p->target.dirfd, 0, &s, err);
-    if (r == 0)
+    if (r < 0)
+        (void)base_fail_in(err, r, "%s", p->opts->output);
+    else
         base_hex128(s.hash, ret->snapshot);
     fmt_snapshot_done(&s);
     return r;
@@ -382,7 +385,7 @@ compare_existing(struct pipeline *p, struct shard_error *err)
         p->ret->shards = s.n_shards;
         base_hex128(s.hash, p->ret->snapshot);
         r = fmt_schema_copy(&p->ret->schema, &s.schema);
-        ingest_clean_tmp(p->target.dirfd);
+        (void)ingest_clean_tmp(p->target.dirfd, NULL);
     }
     fmt_snapshot_done(&s);
     return r;

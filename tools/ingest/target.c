@@ -125,12 +125,14 @@ ingest_target_open(struct ingest_target *t, const char *path, struct shard_error
     }
     /* Where the file system knows no locks, publish() still lets only one win. */
     if (flock(t->dirfd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-        r = base_fail(err, -EBUSY, "another ingest is at work in %s", path);
+        r = base_say(err, -EBUSY, "%s: another program is writing to it; wait until it ends", path);
         goto out;
     }
     r = fmt_newest_root(t->dirfd, &t->newest, err);
     if (r == 0 && t->newest == 0)
         r = check_ours(t, err);
+    else if (r < 0)
+        r = base_fail_in(err, r, "%s", path);
 out:
     if (r < 0) {
         if (t->made)
@@ -177,10 +179,11 @@ ingest_target_prepare(struct ingest_target *t, struct shard_error *err)
                              folders[i]);
     }
     r = fmt_dataset_mkdirs(t->dirfd, err);
-    if (r < 0)
-        return r;
-    r = base_fsync_dir(t->dirfd, "..", err); /* the dataset's own name must last, too */
-    return r == -EACCES ? 0 : r; /* one may make folders where one may not read */
+    if (r == 0)
+        r = base_fsync_dir(t->dirfd, "..", err); /* the dataset's own name must last, too */
+    if (r == -EACCES)
+        return 0; /* one may make folders where one may not read */
+    return r < 0 ? base_fail_in(err, r, "%s", t->path) : 0;
 }
 
 /* What cannot be removed, a folder of somebody's say, is no reason to leave the rest. */
@@ -192,10 +195,14 @@ entry_clean(void *arg, int dirfd, const char *name)
     return 0;
 }
 
-void
-ingest_clean_tmp(int dirfd)
+int
+ingest_clean_tmp(int dirfd, struct shard_error *err)
 {
-    (void)each_entry(dirfd, FMT_DIR_TMP, entry_clean, NULL);
+    const int r = each_entry(dirfd, FMT_DIR_TMP, entry_clean, NULL);
+
+    return r == 0 || r == -ENOENT || r == -EACCES
+               ? 0
+               : base_fail(err, r, "the folder %s cannot be read", FMT_DIR_TMP);
 }
 
 void
@@ -206,7 +213,7 @@ ingest_target_abandon(struct ingest_target *t)
 
     /* Where publishing failed halfway the dataset may be there all the same. */
     if (fmt_newest_root(t->dirfd, &newest, &err) < 0 || newest > 0) {
-        ingest_clean_tmp(t->dirfd);
+        (void)ingest_clean_tmp(t->dirfd, NULL);
         return;
     }
     for (size_t i = 0; i < BASE_ARRAY_LEN(folders); i++) {

@@ -143,16 +143,17 @@ recover(const char *path, bool dry_run, unsigned n_threads)
     /* The lock that an ingest holds: its shards are no leftovers. */
     locked = flock(dirfd, LOCK_EX | LOCK_NB) == 0;
     if (!locked && errno == EWOULDBLOCK) {
-        status = cli_fail(CLI_FAILED, "%s: another program is writing to it", path);
+        status = cli_fail(CLI_FAILED, "%s: another program is writing to it; wait until it ends", path);
         goto out;
     }
     clean = locked && !dry_run;
-    if (clean)
-        ingest_clean_tmp(dirfd); /* of one that was killed: there may be no other room on the disk */
-    r = fmt_recover(dirfd, dry_run, n_threads, cli_json() ? on_note_json : on_note, obj, &res, &err);
-    if (clean)
-        ingest_clean_tmp(dirfd); /* where this one failed */
+    r = clean ? ingest_clean_tmp(dirfd, &err) : 0; /* there may be no other room on the disk */
+    if (r >= 0)
+        r = fmt_recover(dirfd, dry_run, n_threads, cli_json() ? on_note_json : on_note, obj, &res,
+                        &err);
     if (r < 0) {
+        if (clean)
+            (void)ingest_clean_tmp(dirfd, NULL);
         status = cli_fail(CLI_FAILED, "%s: %s", path, err.text);
         goto out;
     }
