@@ -148,7 +148,9 @@ START_TEST(test_float32_is_exact_where_it_gives_the_decimal_back)
         ck_assert_msg(exact == cases[i].exact, "%s", cases[i].text);
     }
     ck_assert(!ingest_num_f32("1e39", 4, &f, &exact));
-    ck_assert(!ingest_num_f32("1e-50", 5, &f, &exact));
+    ck_assert(!ingest_num_f32("-1e39", 5, &f, &exact));
+    ck_assert(ingest_num_f32("-1e-50", 6, &f, &exact) && f == 0 && signbit(f) && !exact);
+    ck_assert(ingest_num_f32("1e-500", 6, &f, &exact) && f == 0 && !signbit(f) && !exact);
     ck_assert(!ingest_num_f32("nan", 3, &f, &exact));
     ck_assert(!ingest_num_f32("", 0, &f, &exact));
 }

@@ -3,6 +3,7 @@ and tensors are asked for by --schema. In, out, and what does not fit."""
 
 import datetime
 import json
+import math
 import os
 import struct
 
@@ -86,6 +87,32 @@ def test_floats_of_16_bits(tmp):
     r = ingest(os.path.join(tmp, "big"), "--schema", "h:float16", "--max-bad", "100%",
                lines(tmp, [{"h": 65519}, {"h": 65520}], "big.jsonl"), status=3)
     assert r["rows_written"] == 1 and r["rejected"] == 1, r
+
+
+def test_floats_round_by_one_rule(tmp):
+    """Too small: zero, with its sign. Too large: refused. Whole numbers that float32 holds exactly: taken."""
+    tiny = ["1e-8", "-1e-46", "1e-400", "-0.%s1e-9" % ("0" * 400), "3e-45"]
+    small = write(os.path.join(tmp, "s.jsonl"),
+                  "".join('{"h": %s, "b": %s, "f": %s, "d": %s, "l": [%s]}\n' % ((v,) * 5) for v in tiny))
+    table = write(os.path.join(tmp, "s.csv"), "h,b,f,d\n" + "".join("%s,%s,%s,%s\n" % ((v,) * 4) for v in tiny))
+    for name, path, types in (("json", small, ",l:list<float64>"), ("csv", table, "")):
+        ds = os.path.join(tmp, name)
+        ingest(ds, "--schema", "h:float16,b:bfloat16,f:float32,d:float64" + types, path)
+        for text, r in zip(tiny, json_lines(tool("cat", ds)[0]), strict=True):
+            v = float(text)
+            single = struct.unpack("<f", struct.pack("<f", v))[0]
+            assert struct.unpack("<f", struct.pack("<f", r["f"]))[0] == single and r["d"] == v, (text, r)
+            assert half(r["h"]) == half(v) and bfloat(r["b"]) == bfloat(v), (text, r)
+            assert all(math.copysign(1, r[k]) == math.copysign(1, v) for k in "hbfd"), (text, r)
+    whole = [2**63, 2**64 - 2**40, 2**53, -2**63]
+    ds = os.path.join(tmp, "whole")
+    ingest(ds, "--schema", "f:float32,d:float64", lines(tmp, [{"f": v, "d": v} for v in whole], "w.jsonl"))
+    got = json_lines(tool("cat", ds)[0])
+    assert [struct.pack("<f", r["f"]) for r in got] == [struct.pack("<f", v) for v in whole], got
+    bad = [{"f": 2**63 + 1}, {"f": 2**64 - 2**39}, {"f": 2**24 + 1}, {"f": 1e39}, {"f": -1e39}]
+    r = ingest(os.path.join(tmp, "bad"), "--schema", "f:float32", "--max-bad", "100%",
+               lines(tmp, bad, "bad.jsonl"), status=3)
+    assert r["rejected"] == len(bad), r
 
 
 def test_tensors(tmp):

@@ -220,6 +220,24 @@ ingest_num_is_lenient(const char *p, size_t len)
     return (len == 1 && is_digit(*p)) || lenient_parse(&p, &len, &d);
 }
 
+/* Of a number that is beyond the range of a float: whether it is below it, not above. */
+static bool
+is_tiny(const struct decimal *d)
+{
+    return (int64_t)d->n_digits + d->exp10 < 0;
+}
+
+bool
+ingest_num_is_tiny(const char *p, size_t len, double *ret)
+{
+    struct decimal d;
+
+    if (!lenient_parse(&p, &len, &d))
+        return false;
+    *ret = d.neg ? -0.0 : 0.0;
+    return is_tiny(&d);
+}
+
 enum ingest_num_kind
 ingest_num_lenient(const char *p, size_t len, union ingest_num *ret)
 {
@@ -302,9 +320,11 @@ ingest_num_f32(const char *p, size_t len, float *ret, bool *ret_exact)
             return false;
         }
     } else if (!ingest_cxx_float(p, len, ret)) {
-        return false;
+        *ret = d.neg ? -0.0f : 0.0f;
+        *ret_exact = false;
+        return is_tiny(&d);
     }
-    if (!isfinite(*ret) || *ret == 0)
+    if (!isfinite(*ret))
         return false;
     n = significant(p, len, a, sizeof(a), &exp_a);
     *ret_exact = n == significant(text, ingest_cxx_print_float(*ret, text), b, sizeof(b), &exp_b) &&

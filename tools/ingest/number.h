@@ -34,8 +34,11 @@ bool ingest_num_canonical_float(const char *p, size_t len, double *ret);
 enum ingest_num_kind ingest_num_lenient(const char *p, size_t len, union ingest_num *ret);
 /* Whether the text is a number at all, by the lenient rules; its value is not looked at. */
 bool ingest_num_is_lenient(const char *p, size_t len);
+/* Of a text that is INGEST_NUM_BIG: whether it is too small for a float64 rather than too large. *ret
+ * is the zero next to it. */
+bool ingest_num_is_tiny(const char *p, size_t len, double *ret);
 /* Lenient, as float32; *ret_exact tells whether the shortest text of the float32 is the same
- * decimal number. False where text is no number or out of range. */
+ * decimal number. What is too small becomes zero. False where text is no number or too large. */
 bool ingest_num_f32(const char *p, size_t len, float *ret, bool *ret_exact);
 
 /* Whether double holds the integer. */

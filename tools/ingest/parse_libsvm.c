@@ -40,6 +40,10 @@ value_fits(enum shard_type t, const struct ingest_svm_token *token, bool round, 
         if (!round && !ingest_i64_fits_double(num.i))
             return false;
         break;
+    case INGEST_NUM_BIG:
+        if (!round || !ingest_num_is_tiny(token->p, token->len, &f64))
+            return false;
+        break;
     default:
         return false;
     }

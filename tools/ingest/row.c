@@ -158,6 +158,12 @@ magnitude(int64_t v)
 }
 
 static bool
+fits_float(uint64_t v)
+{
+    return v == 0 || v >> __builtin_ctzll(v) <= UINT64_C(1) << 24;
+}
+
+static bool
 fit_signed(enum shard_type t, int64_t v, union any_number *ret)
 {
     switch (t) {
@@ -176,7 +182,7 @@ fit_signed(enum shard_type t, int64_t v, union any_number *ret)
         return true;
     case SHARD_TYPE_FLOAT32:
         ret->f32 = (float)v;
-        return v == 0 || magnitude(v) >> __builtin_ctzll(magnitude(v)) <= UINT64_C(1) << 24;
+        return fits_float(magnitude(v));
     case SHARD_TYPE_FLOAT64:
         ret->f64 = (double)v;
         return ingest_i64_fits_double(v);
@@ -201,6 +207,9 @@ fit_unsigned(enum shard_type t, uint64_t v, union any_number *ret)
     case SHARD_TYPE_UINT64:
         ret->u64 = v;
         return true;
+    case SHARD_TYPE_FLOAT32:
+        ret->f32 = (float)v;
+        return fits_float(v);
     case SHARD_TYPE_FLOAT64:
         ret->f64 = (double)v;
         return ingest_u64_fits_double(v);
@@ -225,6 +234,8 @@ fit_number(enum shard_type t, enum ingest_num_kind kind, union ingest_num v, con
     const bool half = t == SHARD_TYPE_FLOAT16 || t == SHARD_TYPE_BFLOAT16;
     bool exact;
 
+    if (kind == INGEST_NUM_BIG && ingest_num_is_tiny(text, len, &v.f))
+        kind = INGEST_NUM_FLOAT;
     switch (kind) {
     case INGEST_NUM_INT:
         if (half)
@@ -257,10 +268,12 @@ put_number(struct ingest_row *w, uint32_t col, const union any_number *v)
     return r < 0 ? r : 1;
 }
 
+/* What is only near a number's text is no fit for a type that was inferred. */
 static bool
-fit_node(enum shard_type t, const struct ingest_json_node *node, union any_number *ret)
+fit_node(const struct ingest_row *w, enum shard_type t, const struct ingest_json_node *node,
+         union any_number *ret)
 {
-    union ingest_num v;
+    union ingest_num v = {0};
     enum ingest_num_kind kind;
 
     switch (node->kind) {
@@ -275,6 +288,11 @@ fit_node(enum shard_type t, const struct ingest_json_node *node, union any_numbe
     case INGEST_JSON_FLOAT:
         kind = INGEST_NUM_FLOAT;
         v.f = node->v.f;
+        break;
+    case INGEST_JSON_BIG:
+        kind = INGEST_NUM_BIG;
+        if (!w->plan->impl->strict)
+            return false;
         break;
     default:
         return false;
@@ -295,7 +313,7 @@ put_list(struct ingest_row *w, uint32_t col, enum shard_type elem,
         return 0;
     base_buf_reset(&w->list);
     for (uint32_t i = 1; i <= node->n; i++) {
-        if (!fit_node(elem, &node[i], &v))
+        if (!fit_node(w, elem, &node[i], &v))
             return 0;
         r = base_buf_append(&w->list, &v, size);
         if (r < 0)
@@ -345,7 +363,7 @@ take_tensor(struct ingest_row *w, enum shard_type elem, const struct ingest_json
     int r = 1;
 
     if (n_dims == 0) {
-        if (!fit_node(elem, node, &v))
+        if (!fit_node(w, elem, node, &v))
             return 0;
         r = base_buf_append(&w->list, &v, shard_type_size(elem));
         return r < 0 ? r : 1;
@@ -410,9 +428,9 @@ ingest_row_node(struct ingest_row *w, uint32_t col, const struct ingest_json_nod
     case SHARD_TYPE_TIMESTAMP:
         if (node->kind == INGEST_JSON_STRING)
             return put_timestamp(w, col, node->text, node->text_len);
-        return fit_node(f->type, node, &v) ? put_number(w, col, &v) : 0;
+        return fit_node(w, f->type, node, &v) ? put_number(w, col, &v) : 0;
     default:
-        return fit_node(f->type, node, &v) ? put_number(w, col, &v) : 0;
+        return fit_node(w, f->type, node, &v) ? put_number(w, col, &v) : 0;
     }
 }
 
