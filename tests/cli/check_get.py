@@ -52,6 +52,9 @@ def test_what_is_wrong_is_said(tmp):
         assert out == b"" and word in err.decode(), (args, out, err)
     _, err = tool("get", ds, "-", stdin=b"1\n2\nthree\n", status=1)
     assert b"line 3" in err and b"three" in err, err
+    for raw in ((), ("--raw", "t")):  # arguments are usage, standard input is data
+        assert b"'x'" in tool("get", ds, "x", *raw, status=2)[1]
+        assert b"line 1: 'x'" in tool("get", ds, "-", *raw, stdin=b"x\n", status=1)[1]
     _, err = tool("get", os.path.join(tmp, "none"), "1", status=1)
     assert b"none" in err
 

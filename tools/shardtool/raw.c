@@ -60,12 +60,14 @@ rows_print_raw(const struct rows_opts *o, const char *column, FILE *out)
     struct shard_dataset *ds = NULL;
     struct shard_error err = {0};
     uint64_t rows[2];
+    bool usage = true;
     int64_t n = 0;
     int r = shard_dataset_open(o->dataset, &ds, &err);
 
     if (r == 0) {
         n = o->numbers(o->numbers_arg, rows, 2, &err);
         r = n < 0 ? (int)n : 0;
+        usage = n >= 0; /* arguments were checked before: this is what stands in standard input */
     }
     if (r == 0 && n != 1)
         r = base_fail(&err, SHARD_EPARSE, "--raw prints the value of one row");
@@ -77,7 +79,7 @@ rows_print_raw(const struct rows_opts *o, const char *column, FILE *out)
     if (r == -EPIPE)
         return CLI_FAILED;
     if (r < 0)
-        return cli_fail(err.code == SHARD_EPARSE ? CLI_USAGE : CLI_FAILED, "%s",
+        return cli_fail(usage && err.code == SHARD_EPARSE ? CLI_USAGE : CLI_FAILED, "%s",
                         err.text[0] ? err.text : shard_strerror(r));
     return CLI_OK;
 }
