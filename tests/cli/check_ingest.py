@@ -545,6 +545,17 @@ def test_encodings_and_codecs_of_columns(tmp):
     assert [l.split()[:4] for l in lines if l.startswith("text ")] == [["text", "plain", "zstd", "1"]], lines
 
 
+def test_no_file_behind_a_closed_standard_output(tmp):
+    """/dev/stdout names what stands in for it: that must not swallow the rows."""
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, write(os.path.join(tmp, "a.txt"), "x\n"))
+    for path, closed in (("/dev/stdout", ">&-"), ("/dev/fd/1", ">&-"), ("/dev/stderr", "2>&-"), ("-", ">&-")):
+        p = subprocess.run(["sh", "-c", "exec \"$@\" " + closed, "sh", TOOL, "export", ds, "-o", path],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert p.returncode == 1, (path, p)
+        assert closed[0] == "2" or p.stderr.startswith(b"shardtool export: "), (path, p)
+
+
 def test_closed_and_full_outputs(tmp):
     paths = corpus(tmp, files=2)
     ds = os.path.join(tmp, "ds")
