@@ -315,6 +315,8 @@ verdict(const struct shard_loader *l)
     uint64_t stall = l->stats.stall_ns;
     uint32_t i, worst = 0;
 
+    if (l->stats.rows == 0)
+        return SHARD_LIMIT_NONE;
     if (consumer > stall)
         stall -= l->first_stall_ns;
     if (stall * 50 <= stall + consumer)
@@ -343,7 +345,7 @@ shard_loader_get_stats(const struct shard_loader *loader, struct shard_loader_st
 const char *
 shard_limit_name(uint32_t limit)
 {
-    static const char *const names[] = {"consumer", "disk", "read", "decode", "memory"};
+    static const char *const names[] = {"consumer", "disk", "read", "decode", "memory", "none"};
 
     return limit < BASE_ARRAY_LEN(names) ? names[limit] : "unknown";
 }
@@ -362,6 +364,8 @@ shard_limit_advice(uint32_t limit)
         return "decoding is at its limit: give the loader more threads, or choose fewer columns";
     case SHARD_LIMIT_MEMORY:
         return "the memory budget holds reading back: raise it, or take fewer partitions";
+    case SHARD_LIMIT_NONE:
+        return "no row was read, so that nothing can be said";
     default:
         return "unknown limit";
     }

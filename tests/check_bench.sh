@@ -15,6 +15,12 @@ with open(tmp + "/rows.jsonl", "w") as f:
     for i in range(60000):
         f.write(json.dumps({"id": i, "text": " ".join(rng.choices(words, k=rng.randrange(30)))}) + "\n")
 ds = tmp + "/ds"
+open(tmp + "/none.jsonl", "w").close()
+subprocess.run([tool, "ingest", "-o", tmp + "/none", tmp + "/none.jsonl", "--schema", "id:int64"], check=True,
+               capture_output=True)
+none = subprocess.run([tool, "bench", "--json", tmp + "/none"], check=True, capture_output=True)
+none = json.loads(none.stdout)
+assert none["rows"] == 0 and none["limit"] == "none" and "decod" not in none["advice"], none
 subprocess.run([tool, "ingest", "-o", ds, tmp + "/rows.jsonl", "--row-group-bytes", "64K",
                 "--dedup", "none"], check=True, capture_output=True)
 

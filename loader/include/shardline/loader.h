@@ -132,6 +132,7 @@ enum shard_limit { /* the verdict: what limits the pipeline */
     SHARD_LIMIT_READ = 2,     /* too few reads in flight */
     SHARD_LIMIT_DECODE = 3,   /* threads */
     SHARD_LIMIT_MEMORY = 4,   /* the budget */
+    SHARD_LIMIT_NONE = 5,     /* no row was given out: nothing can be said */
 };
 SHARD_API void shard_loader_get_stats(const struct shard_loader *l, struct shard_loader_stats *ret);
 /* "decode" and so on. */
