@@ -421,6 +421,30 @@ cli_arg_progress(struct cli_args *a, enum base_progress_mode *ret)
     *ret = (enum base_progress_mode)v;
 }
 
+/* Where the quotes that p begins with end, before a comma or the end of all; else NULL. */
+static char *
+quotes_end(char *p)
+{
+    while ((p = strchr(p + 1, '"')) != NULL && p[1] == '"')
+        p++;
+    return p && (p[1] == ',' || p[1] == '\0') ? p : NULL;
+}
+
+char *
+cli_cut_name(char **list)
+{
+    char *name = *list, *end = name && *name == '"' ? quotes_end(name) : NULL, *to;
+
+    if (end == NULL)
+        return strsep(list, ",");
+    *list = end[1] == ',' ? end + 2 : NULL;
+    to = ++name;
+    for (const char *from = name; from < end; from += 1 + (*from == '"'))
+        *to++ = *from;
+    *to = '\0';
+    return name;
+}
+
 size_t
 cli_args_left(const struct cli_args *a)
 {

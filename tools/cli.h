@@ -109,6 +109,10 @@ void cli_arg_progress(struct cli_args *a, enum base_progress_mode *ret);
 /* The current option's value is wrong: say why. */
 void cli_arg_bad(struct cli_args *a, const char *fmt, ...) BASE_PRINTF(2, 3);
 
+/* Cut the next name off a list "A,B", as strsep() does: NULL behind the last. A name may stand in double
+ * quotes, a double quote in it doubled, and then have commas. */
+char *cli_cut_name(char **list);
+
 /* After the options: the arguments that are none. */
 size_t cli_args_left(const struct cli_args *a);
 const char *cli_args_take(struct cli_args *a); /* the next one, or NULL */

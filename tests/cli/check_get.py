@@ -1,9 +1,10 @@
 """shardtool get: rows by number are those of cat, whatever the pages, the order and the backend."""
 
+import json
 import os
 import random
 
-from util import ingest, main, tool, write
+from util import ingest, main, tool, tool_json, write
 
 
 def make(tmp, n, *opts):
@@ -40,6 +41,24 @@ def test_order_and_ranges(tmp):
     assert got == [want[i] for i in (1, 4, 6, 8, 9, 0, 2)]
     assert lines(ds, "-", stdin=b"") == []
     assert lines(ds, "-", stdin=b"\n".join(b"%d" % (i % 50) for i in range(40000))) == want * 800
+
+
+def test_names_with_commas(tmp):
+    row = {"a,b": 1, 'q"u,o"te': 2, "c": 3, '"half': 4, "a": 5}
+    ds, path = os.path.join(tmp, "ds"), write(os.path.join(tmp, "x.jsonl"), json.dumps(row))
+    ingest(ds, path)
+    for names, want in (('"a,b"', ["a,b"]), ('"a,b",c', ["a,b", "c"]), ('c,"q""u,o""te","a"', ["c", 'q"u,o"te', "a"]),
+                        ('"half,a', ['"half', "a"]), ('"""half"', ['"half'])):
+        want = json.dumps([[k, row[k]] for k in want])
+        for verb in (["get", ds, "0"], ["cat", ds]):
+            out, _ = tool(*verb, "--columns", names)
+            assert json.dumps(json.loads(out, object_pairs_hook=list)) == want, (names, out)
+        assert tool_json("bench", ds, "--columns", names)["rows"] == 1
+    for names in ("a,b", '"a,b', '"a,b"c', '"a,b",', ""):
+        tool("get", ds, "0", "--columns", names, status=2)
+    kept = os.path.join(tmp, "kept")
+    ingest(kept, path, "--columns", '"a,b",c', "--dedup", "exact", "--dedup-key", '"a,b"')
+    assert json.loads(tool("cat", kept)[0]) == {"a,b": 1, "c": 3}
 
 
 def test_what_is_wrong_is_said(tmp):

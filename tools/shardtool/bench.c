@@ -82,13 +82,12 @@ struct bench {
 static bool
 take_columns(struct bench *b, const char *list)
 {
-    char *save = NULL, *name;
+    char *rest, *name;
     uint32_t n = 0;
 
     free(b->column_list);
-    b->column_list = strdup(list);
-    for (name = b->column_list ? strtok_r(b->column_list, ",", &save) : NULL; name;
-         name = strtok_r(NULL, ",", &save)) {
+    rest = b->column_list = strdup(list);
+    while ((name = cli_cut_name(&rest)) != NULL) {
         if (n == COLUMNS_MAX)
             return false;
         b->columns[n++] = name;

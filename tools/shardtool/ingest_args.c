@@ -117,20 +117,16 @@ strings_done(struct strings *s)
 static void
 strings_split(struct cli_args *a, struct strings *s)
 {
-    const char *p = a->value;
+    char *list = xalloc(strdup(a->value)), *rest = list, *name;
 
-    for (;;) {
-        const size_t len = strcspn(p, ",");
-
-        if (len == 0) {
+    while ((name = cli_cut_name(&rest)) != NULL) {
+        if (*name == '\0') {
             cli_arg_bad(a, "'%s' holds an empty name", a->value);
-            return;
+            break;
         }
-        strings_add(s, p, len);
-        if (p[len] == '\0')
-            return;
-        p += len + 1;
+        strings_add(s, name, strlen(name));
     }
+    free(list);
 }
 
 /* "A=B": A as a new string and where B begins, or NULL and a message. */

@@ -70,6 +70,7 @@ pick_columns(struct rows *rows, int *ret_status, struct shard_error *err)
 {
     const uint32_t all = shard_dataset_n_columns(rows->ds);
     const char *p = rows->o->columns;
+    char *list, *rest, *name;
     uint32_t max = all;
     int r = 0;
 
@@ -84,24 +85,19 @@ pick_columns(struct rows *rows, int *ret_status, struct shard_error *err)
             r = add_column(rows, c);
         return r < 0 ? base_fail(err, r, "reading rows") : 0;
     }
-    for (;;) {
-        char *name = strndup(p, strcspn(p, ","));
-        const int64_t col = name ? shard_dataset_find_column(rows->ds, name) : -ENOMEM;
+    rest = list = strdup(p);
+    if (list == NULL)
+        r = base_fail(err, -ENOMEM, "reading rows");
+    while (r == 0 && (name = cli_cut_name(&rest)) != NULL) {
+        const int64_t col = shard_dataset_find_column(rows->ds, name);
 
         if (col == SHARD_ENOTFOUND)
             *ret_status = cli_fail(CLI_USAGE, "there is no column '%s'; 'shardtool schema' lists them",
                                    name);
-        if (col < 0)
-            r = (int)col;
-        else
-            r = add_column(rows, (uint32_t)col);
-        free(name);
-        if (r < 0)
-            return r;
-        p += strcspn(p, ",");
-        if (*p++ == '\0')
-            return 0;
+        r = col < 0 ? (int)col : add_column(rows, (uint32_t)col);
     }
+    free(list);
+    return r;
 }
 
 static int

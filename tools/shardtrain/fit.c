@@ -171,7 +171,7 @@ set_columns(struct train_options *o, const char *list)
 {
     char *rest = copy(list), *all = rest, *name;
 
-    while ((name = strsep(&rest, ",")) != NULL) {
+    while ((name = cli_cut_name(&rest)) != NULL) {
         char **columns = realloc(o->columns, (o->n_columns + 1) * sizeof(*columns));
 
         if (columns == NULL)
