@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
@@ -556,14 +555,14 @@ run_verb(const struct cli_verb *v, int argc, char **argv)
 }
 
 /* Where a standard descriptor is closed, the next file opened would take its number, and messages
- * would end up in a shard. Each is filled with what fails as a closed one does. That of inotify cannot be
- * written to, and unlike a file's not opened anew either, as /dev/stdout. */
+ * would end up in a shard. Each is filled with what fails as a closed one does. A folder cannot be
+ * written to, nor be opened for that anew, as /dev/stdout. */
 static int
 fill_standard_fds(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0 &&
-            (fd == STDIN_FILENO ? open("/dev/null", O_WRONLY) : inotify_init1(0)) < 0)
+            (fd == STDIN_FILENO ? open("/dev/null", O_WRONLY) : open("/", O_RDONLY | O_DIRECTORY)) < 0)
             return -1;
     }
     return 0;
