@@ -556,6 +556,18 @@ def test_no_file_behind_a_closed_standard_output(tmp):
         assert closed[0] == "2" or p.stderr.startswith(b"shardtool export: "), (path, p)
 
 
+def test_export_goes_through_a_link(tmp):
+    """As /dev/stdout is one, which must not be replaced, whatever it leads to."""
+    ds = os.path.join(tmp, "ds")
+    ingest(ds, write(os.path.join(tmp, "a.txt"), "x\n"))
+    link, target = os.path.join(tmp, "link"), os.path.join(tmp, "target")
+    os.symlink(target, link)
+    for _ in range(2): # the target is not there, and is
+        tool("export", ds, "-o", link)
+        assert os.path.islink(link) and open(target).read() == '{"text":"x"}\n', open(target).read()
+    assert b"directory" in tool("export", ds, "-o", tmp, status=1)[1]
+
+
 def test_closed_and_full_outputs(tmp):
     paths = corpus(tmp, files=2)
     ds = os.path.join(tmp, "ds")

@@ -63,13 +63,14 @@ export_file(const struct rows_opts *o, const char *path)
     return status;
 }
 
-/* /dev/stdout and named pipes are written to, not replaced. */
+/* Links, as /dev/stdout is one, and named pipes are written to, not replaced; a folder says so before any
+ * work is done. */
 static bool
 is_special(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    return lstat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
 static int
